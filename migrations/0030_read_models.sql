@@ -73,7 +73,7 @@ CREATE TABLE views.projects_v1 (
     budget_usd double precision GENERATED ALWAYS AS ((document ->> 'budget_usd')::double precision) STORED,
     search     text             GENERATED ALWAYS AS (document ->> 'search') STORED
 );
-CREATE INDEX projects_v1_by_owner ON views.projects_v1 (owner_id, updated_at DESC, key DESC);
+CREATE INDEX projects_v1_by_owner ON views.projects_v1 (owner_id, updated_at DESC, key);
 COMMENT ON TABLE views.projects_v1 IS 'Projects that are open, by id: header, status, completeness.';
 
 CREATE TABLE views.project_data_v1 (
