@@ -1,0 +1,109 @@
+//! Entity tags: `"<version>-<position>"` of a resource, `"l-<position>"` of a list.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+/// A strong entity tag, with its quotes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Etag(String);
+
+/// A version that no resource has.
+const NO_VERSION: u64 = u64::MAX;
+
+impl Etag {
+    /// The tag of a resource: `version` is that of the last event that changed what a write to it can change, `position`
+    /// that of the last event that changed anything in the representation. Without a known position the tag is the
+    /// version alone. `epoch` shows only where an older backup was restored, from the second one on.
+    #[must_use]
+    pub fn resource(version: u64, position: Option<u64>, epoch: u32) -> Self {
+        Self(match position {
+            None => format!("\"{version}\""),
+            Some(position) if epoch > FIRST_EPOCH => format!("\"{version}-{position}-{epoch}\""),
+            Some(position) => format!("\"{version}-{position}\""),
+        })
+    }
+
+    /// The tag of a list: `position` is that of the last event that changed the list, and `query` what was asked of it.
+    #[must_use]
+    pub fn list(position: u64, query: &str, epoch: u32) -> Self {
+        let epoch = if epoch > FIRST_EPOCH { format!("-{epoch}") } else { String::new() };
+        if query.is_empty() {
+            return Self(format!("\"l-{position}{epoch}\""));
+        }
+        let digest = hex::encode(&Sha256::digest(query)[..4]);
+        Self(format!("\"l-{position}{epoch}-{digest}\""))
+    }
+
+    /// Whether it is in the list of an `If-None-Match` header, compared weakly as RFC 9110 wants it there.
+    #[must_use]
+    pub fn is_among(&self, tags: &str) -> bool {
+        tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.0)
+    }
+}
+
+impl fmt::Display for Etag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+const FIRST_EPOCH: u32 = 1;
+
+/// The version that `If-Match` names, if it names one: the part before the first dash. `*` names none. What is no tag of
+/// ours, or a list of tags with different versions, fits no version.
+pub(crate) fn expected_version(headers: &[&str]) -> Option<u64> {
+    let mut tags = headers.iter().flat_map(|header| header.split(',')).map(str::trim).filter(|tag| !tag.is_empty());
+    let first = tags.next()?;
+    if first == "*" {
+        return None;
+    }
+    let version = version_of(first);
+    Some(if tags.all(|other| version_of(other) == version) { version } else { NO_VERSION })
+}
+
+fn version_of(tag: &str) -> u64 {
+    let inside = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let version = inside.and_then(|inside| inside.split('-').next()?.parse().ok());
+    version.unwrap_or(NO_VERSION)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_shows_version_position_and_a_later_epoch() {
+        assert_eq!(Etag::resource(17, Some(90488), 1).to_string(), "\"17-90488\"");
+        assert_eq!(Etag::resource(17, Some(90488), 2).to_string(), "\"17-90488-2\"");
+        assert_eq!(Etag::resource(17, None, 1).to_string(), "\"17\"");
+        assert_eq!(Etag::list(5, "", 1).to_string(), "\"l-5\"");
+        assert_ne!(Etag::list(5, "page=2", 1), Etag::list(5, "page=3", 1));
+    }
+
+    #[test]
+    fn if_match_compares_the_version_alone() {
+        for (headers, expected) in [
+            (&[][..], None),
+            (&["*"], None),
+            (&["\"17-90488\""], Some(17)),
+            (&["\"17\""], Some(17)),
+            (&["\"17-90488-2\""], Some(17)),
+            (&["\"17-1\", \"17-2\""], Some(17)),
+            (&["\"17-1\"", "\"18-2\""], Some(NO_VERSION)),
+            (&["W/\"17-1\""], Some(NO_VERSION)),
+            (&["17"], Some(NO_VERSION)),
+            (&["\"l-5\""], Some(NO_VERSION)),
+        ] {
+            assert_eq!(expected_version(headers), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn if_none_match_takes_lists_and_weak_tags() {
+        let etag = Etag::resource(17, Some(5), 1);
+        assert!(etag.is_among("\"1-1\", W/\"17-5\""));
+        assert!(etag.is_among("*"));
+        assert!(!etag.is_among("\"17\""));
+    }
+}

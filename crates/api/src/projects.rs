@@ -1,0 +1,522 @@
+//! Projects: open, list, show, change, delete.
+
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use domain::account::claims::JOB_SLOT;
+use domain::data::Completeness;
+use domain::project::{Header, HeaderPatch, Status, TO_BE_DEFINED};
+use domain::proposal::{Phase, ProposalCommand};
+use domain::{AccountId, JobId, Personal, Project, ProjectCommand, ProjectId, Proposal};
+use eventstore::{Claim, Session};
+use futures::FutureExt as _;
+use projections::{Found, ProjectDocument, ProjectFilter, ProjectStats};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::answer::Answer;
+use crate::app::{App, in_time};
+use crate::call::{BodyKind, Call, Input, Parts};
+use crate::command::Outcome;
+use crate::etag::Etag;
+use crate::fields::Fields;
+use crate::limits::PREFIX;
+use crate::problem::{Problem, catalogue};
+use crate::proposals::ProposalView;
+
+use crate::timeline::EntryView;
+
+const TAG: &str = "Projects";
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(stats)).routes(routes!(show, change, delete))
+}
+
+/// A project, as a list shows it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProjectSummary {
+    /// Its identity.
+    #[schema(value_type = uuid::Uuid)]
+    pub id: ProjectId,
+    /// Name.
+    pub name: String,
+    /// For whom.
+    pub client: String,
+    /// Sector.
+    pub sector: String,
+    /// Subsector.
+    pub subsector: Option<String>,
+    /// Where.
+    pub location: String,
+    /// Where it stands: one of six words.
+    pub status: &'static str,
+    /// How much of the sheet is filled, in per cent.
+    pub progress: u8,
+    /// When it was opened.
+    pub created_at: DateTime<Utc>,
+    /// When anything of it last changed.
+    pub updated_at: DateTime<Utc>,
+    /// What kind of project.
+    pub project_type: String,
+    /// The same.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What it is about.
+    pub description: Option<String>,
+    /// Budget in US dollars.
+    pub budget: f64,
+    /// When.
+    pub schedule_summary: String,
+    /// How many proposals it has.
+    pub proposals_count: u32,
+    /// Labels.
+    pub tags: Vec<String>,
+    /// The proposal that was made the current one.
+    #[schema(value_type = Option<uuid::Uuid>)]
+    pub current_proposal_id: Option<domain::ProposalId>,
+    /// The generation under way.
+    pub active_job_id: Option<String>,
+}
+
+impl From<ProjectDocument> for ProjectSummary {
+    fn from(project: ProjectDocument) -> Self {
+        Self {
+            id: project.id,
+            name: project.name,
+            client: project.client,
+            sector: project.sector,
+            subsector: project.subsector,
+            location: project.location,
+            status: project.status.as_str(),
+            progress: project.completeness.percentage,
+            created_at: project.created_at,
+            updated_at: project.updated_at,
+            kind: project.project_type.clone(),
+            project_type: project.project_type,
+            description: project.description,
+            budget: project.budget_usd,
+            schedule_summary: project.schedule_summary,
+            proposals_count: project.proposals_count,
+            tags: project.tags,
+            current_proposal_id: project.current_proposal_id,
+            active_job_id: project.active_proposal.map(|proposal| JobId::from(proposal).to_string()),
+        }
+    }
+}
+
+/// How much of the technical sheet is filled.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub struct CompletenessView {
+    /// In per cent.
+    pub percentage: u8,
+    /// Fields with a value.
+    pub completed: u64,
+    /// All fields.
+    pub total: u64,
+}
+
+impl From<Completeness> for CompletenessView {
+    fn from(completeness: Completeness) -> Self {
+        let Completeness { percentage, completed, total } = completeness;
+        Self { percentage, completed, total }
+    }
+}
+
+/// A project with its newest proposals and timeline entries.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProjectDetail {
+    /// The project.
+    #[serde(flatten)]
+    pub summary: ProjectSummary,
+    /// How much of the technical sheet is filled.
+    pub completeness: CompletenessView,
+    /// The newest 50, newest first.
+    pub proposals: Vec<ProposalView>,
+    /// The newest 10 entries, newest first.
+    pub timeline: Vec<EntryView>,
+}
+
+/// A page of the project list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProjectPage {
+    /// The projects of the page.
+    pub items: Vec<ProjectSummary>,
+    /// How many there are on all pages.
+    pub total: u64,
+    /// The page, from 1.
+    pub page: u32,
+    /// Most projects of a page.
+    pub size: u32,
+    /// How many pages there are, at least 1.
+    pub pages: u64,
+}
+
+/// What opens a project.
+#[derive(Debug)]
+struct Create {
+    header: Header,
+}
+
+/// The body that opens a project, as the document of the API shows it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it only describes what `Create` reads")]
+struct ProjectBody {
+    #[schema(min_length = 1, max_length = 255)]
+    name: String,
+    #[schema(min_length = 1, max_length = 255)]
+    client: String,
+    #[schema(min_length = 1, max_length = 100)]
+    sector: String,
+    #[schema(min_length = 1, max_length = 255)]
+    location: String,
+    #[schema(max_length = 100)]
+    subsector: Option<String>,
+    #[schema(max_length = 100)]
+    project_type: Option<String>,
+    #[schema(max_length = 10_000)]
+    description: Option<String>,
+    #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
+    budget: Option<f64>,
+    #[schema(max_length = 255)]
+    schedule_summary: Option<String>,
+    #[schema(max_items = 50)]
+    tags: Option<Vec<String>>,
+}
+
+/// The body that changes a project, as the document of the API shows it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it only describes what `Change` reads")]
+struct ProjectChanges {
+    name: Option<String>,
+    client: Option<String>,
+    sector: Option<String>,
+    location: Option<String>,
+    subsector: Option<String>,
+    project_type: Option<String>,
+    description: Option<String>,
+    budget: Option<f64>,
+    schedule_summary: Option<String>,
+    tags: Option<Vec<String>>,
+    /// One of the six words.
+    status: Option<String>,
+}
+
+impl Input for Create {
+    const BODY: BodyKind = BodyKind::Json;
+
+    fn read(parts: &Parts<'_>) -> Option<Self> {
+        let body = &parts.body;
+        let name = body.text("name", 1..=255).required();
+        let client = body.text("client", 1..=255).required();
+        let location = body.text("location", 1..=255).required();
+        let sector = body.text("sector", 1..=100).required();
+        let patch = Optional::read(body);
+        Some(Self {
+            header: Header {
+                name: name?,
+                client: Personal::new(client?),
+                sector: sector?,
+                subsector: patch.subsector.flatten(),
+                location: Personal::new(location?),
+                project_type: patch.project_type.unwrap_or_else(|| TO_BE_DEFINED.to_owned()),
+                description: Personal::new(patch.description.flatten()),
+                budget_usd: patch.budget_usd.unwrap_or_default(),
+                schedule_summary: patch.schedule_summary.unwrap_or_else(|| TO_BE_DEFINED.to_owned()),
+                tags: patch.tags.unwrap_or_default(),
+            },
+        })
+    }
+}
+
+/// The fields of a header that need not be there. `None` where nothing was said, the default where null was.
+struct Optional {
+    subsector: Option<Option<String>>,
+    project_type: Option<String>,
+    description: Option<Option<String>>,
+    budget_usd: Option<f64>,
+    schedule_summary: Option<String>,
+    tags: Option<Vec<String>>,
+}
+
+impl Optional {
+    fn read(body: &Fields<'_>) -> Self {
+        let or_defined = |text: Option<String>| text.unwrap_or_else(|| TO_BE_DEFINED.to_owned());
+        Self {
+            subsector: body.text("subsector", 0..=100).blank_is_null().change_or_clear(),
+            project_type: body.text("project_type|type", 0..=100).blank_is_null().change_or_clear().map(or_defined),
+            description: body.prose("description", 0..=10_000).change_or_clear(),
+            budget_usd: body.number("budget", 0.0..=1e12).change_or_clear().map(|usd| cents(usd.unwrap_or_default())),
+            schedule_summary: body.text("schedule_summary", 0..=255).blank_is_null().change_or_clear().map(or_defined),
+            tags: body.texts("tags", 50, 1..=100).change_or_clear().map(|tags| each_once(tags.unwrap_or_default())),
+        }
+    }
+}
+
+/// Money has at most two decimals.
+fn cents(usd: f64) -> f64 {
+    (usd * 100.0).round() / 100.0
+}
+
+fn each_once(tags: Vec<String>) -> Vec<String> {
+    let mut once = Vec::with_capacity(tags.len());
+    for tag in tags {
+        if !once.contains(&tag) {
+            once.push(tag);
+        }
+    }
+    once
+}
+
+/// What changes a project.
+#[derive(Debug)]
+struct Change {
+    id: ProjectId,
+    patch: HeaderPatch,
+    status: Option<Status>,
+}
+
+impl Input for Change {
+    const BODY: BodyKind = BodyKind::Json;
+
+    fn read(parts: &Parts<'_>) -> Option<Self> {
+        let body = &parts.body;
+        let id = parts.path.id("id").required();
+        let name = body.text("name", 1..=255).change();
+        let client = body.text("client", 1..=255).change();
+        let sector = body.text("sector", 1..=100).change();
+        let location = body.text("location", 1..=255).change();
+        let status = body.choice("status", Status::named).change();
+        let _checked_and_ignored = body.number("progress", 0.0..=100.0).change();
+        let Optional { subsector, project_type, description, budget_usd, schedule_summary, tags } =
+            Optional::read(body);
+        let patch = HeaderPatch {
+            name,
+            client,
+            sector,
+            subsector,
+            location,
+            project_type,
+            description,
+            budget_usd,
+            schedule_summary,
+            tags,
+        };
+        Some(Self { id: id?, patch, status })
+    }
+}
+
+/// A project, by its identity in the path.
+#[derive(Debug)]
+pub(crate) struct ById(pub ProjectId);
+
+impl Input for ById {
+    fn read(parts: &Parts<'_>) -> Option<Self> {
+        parts.path.id("id").required().map(Self)
+    }
+}
+
+/// Open a project
+#[utoipa::path(post, path = "/projects", tag = TAG, request_body = ProjectBody,
+    responses((status = 201, description = "The project", body = ProjectDetail)))]
+async fn create(State(app): State<App>, call: Call<Create>) -> Result<Answer, Problem> {
+    let owner = call.caller.account_id;
+    // Repeated under an idempotency key the command has its first id, and so the same project.
+    let context = call.envelope.command(&call.caller, "create-project");
+    let id = if call.envelope.has_idempotency_key() {
+        ProjectId::from_uuid(uuid::Uuid::new_v5(&context.command_id, b"project"))
+    } else {
+        ProjectId::generate()
+    };
+    let header = call.input.header;
+    let outcome = app
+        .execute(context, move |session: &mut Session| {
+            let header = header.clone();
+            async move {
+                session.load::<Project>(id.as_uuid()).await?;
+                session.handle::<Project>(id.as_uuid(), owner, ProjectCommand::Create { owner, header })?;
+                Ok(())
+            }
+            .boxed()
+        })
+        .await?;
+    let (position, replayed) = settled(&app, owner, &outcome).await;
+    let (detail, etag) = detail_after_write(&app, owner, id).await?;
+    let location = format!("{PREFIX}/projects/{id}");
+    Ok(Answer::created(&location, &detail)?.etag(&etag).position(position).replayed(replayed))
+}
+
+/// The own projects
+#[utoipa::path(get, path = "/projects", tag = TAG,
+    params(
+        ("page" = Option<u32>, Query, description = "From 1", minimum = 1, maximum = 1000),
+        ("size" = Option<u32>, Query, description = "100 if left out", minimum = 1, maximum = 100),
+        ("search" = Option<String>, Query, description = "Part of name, client or location", max_length = 100),
+        ("status" = Option<String>, Query, description = "One of the six words"),
+        ("sector" = Option<String>, Query, description = "Exactly"),
+    ),
+    responses((status = 200, body = ProjectPage), (status = 304, description = "Not changed")))]
+async fn list(State(app): State<App>, call: Call<List>) -> Result<Answer, Problem> {
+    let reader = app.reader(&call.caller, &call.envelope)?;
+    let ProjectFilter { page, size, .. } = call.input.0;
+    let (found, position) = in_time(app.views().projects(&reader, &call.input.0).await?, &reader)?;
+    let etag = Etag::list(found.list_position, call.envelope.query(), app.store().epoch());
+    let pages = found.total.div_ceil(u64::from(size)).max(1);
+    let items = found.items.into_iter().map(|item| ProjectSummary::from(item.document)).collect();
+    let answer = Answer::ok(&ProjectPage { items, total: found.total, page, size, pages })?;
+    Ok(answer.etag(&etag).position(Some(position)).unless_known(&call.envelope, &etag))
+}
+
+/// What the list shows.
+#[derive(Debug)]
+struct List(ProjectFilter);
+
+impl Input for List {
+    fn read(parts: &Parts<'_>) -> Option<Self> {
+        let query = &parts.query;
+        let bounded = |number: Option<i64>, default: u32| number.and_then(|n| u32::try_from(n).ok()).unwrap_or(default);
+        Some(Self(ProjectFilter {
+            page: bounded(query.integer("page", 1..=1000).optional(), 1),
+            size: bounded(query.integer("size", 1..=100).optional(), 100),
+            search: query.text("search", 0..=100).optional().filter(|text| !text.is_empty()),
+            status: query.choice("status", Status::named).optional(),
+            sector: query.text("sector", 1..=100).optional(),
+        }))
+    }
+}
+
+/// Figures over all own projects
+#[utoipa::path(get, path = "/projects/stats", tag = TAG, responses((status = 200, body = Value)))]
+async fn stats(State(app): State<App>, call: Call) -> Result<Answer, Problem> {
+    let reader = app.reader(&call.caller, &call.envelope)?;
+    let (stats, position) = in_time(app.views().project_stats(&reader).await?, &reader)?;
+    let etag = Etag::list(stats.list_position, "stats", app.store().epoch());
+    let answer = Answer::ok(&stats_body(&stats))?;
+    Ok(answer.etag(&etag).position(Some(position)).unless_known(&call.envelope, &etag))
+}
+
+/// Every figure in both spellings, as the web client reads now the one and now the other.
+fn stats_body(stats: &ProjectStats) -> Value {
+    let count = |status| stats.stages.iter().find(|stage| stage.status == status).map_or(0, |stage| stage.count);
+    let stages: Map<String, Value> = stats
+        .stages
+        .iter()
+        .map(|stage| {
+            let figures = json!({"count": stage.count, "avgProgress": stage.avg_progress});
+            (stage.status.as_str().to_owned(), figures)
+        })
+        .collect();
+    json!({
+        "totalProjects": stats.total_projects,
+        "inPreparation": count(Status::InPreparation),
+        "generating": count(Status::GeneratingProposal),
+        "ready": count(Status::ProposalReady),
+        "proposalReady": count(Status::ProposalReady),
+        "inDevelopment": count(Status::InDevelopment),
+        "completed": count(Status::Completed),
+        "onHold": count(Status::OnHold),
+        "avgProgress": stats.avg_progress,
+        "totalBudget": cents(stats.total_budget_usd),
+        "lastUpdated": stats.last_updated,
+        "pipelineStages": stages,
+        "total_projects": stats.total_projects,
+        "in_preparation": count(Status::InPreparation),
+        "proposal_ready": count(Status::ProposalReady),
+        "in_development": count(Status::InDevelopment),
+        "on_hold": count(Status::OnHold),
+        "avg_progress": stats.avg_progress,
+    })
+}
+
+/// A project
+#[utoipa::path(get, path = "/projects/{id}", tag = TAG, params(("id" = uuid::Uuid, Path)),
+    responses((status = 200, body = ProjectDetail), (status = 304, description = "Not changed")))]
+async fn show(State(app): State<App>, call: Call<ById>) -> Result<Answer, Problem> {
+    let reader = app.reader(&call.caller, &call.envelope)?;
+    let (found, position) = in_time(app.views().project_detail(&reader, call.input.0).await?, &reader)?;
+    let Found { document, position: changed_at } = found.ok_or(catalogue::PROJECT_NOT_FOUND)?;
+    let (detail, etag) = detail(&app, document, Some(changed_at));
+    Ok(Answer::ok(&detail)?.etag(&etag).position(Some(position)).unless_known(&call.envelope, &etag))
+}
+
+/// Change a project
+#[utoipa::path(patch, path = "/projects/{id}", tag = TAG, params(("id" = uuid::Uuid, Path)),
+    request_body = ProjectChanges, responses((status = 200, body = ProjectDetail)))]
+async fn change(State(app): State<App>, call: Call<Change>) -> Result<Answer, Problem> {
+    let owner = call.caller.account_id;
+    let expected = call.envelope.expected_version();
+    let context = call.envelope.command(&call.caller, "change-project");
+    let Change { id, patch, status } = call.input;
+    let outcome = app
+        .execute(context, move |session: &mut Session| {
+            let command = ProjectCommand::Change { by: owner, patch: patch.clone(), status, expected };
+            async move {
+                session.load::<Project>(id.as_uuid()).await?;
+                session.handle::<Project>(id.as_uuid(), owner, command)?;
+                Ok(())
+            }
+            .boxed()
+        })
+        .await?;
+    let (position, replayed) = settled(&app, owner, &outcome).await;
+    let (detail, etag) = detail_after_write(&app, owner, id).await?;
+    Ok(Answer::ok(&detail)?.etag(&etag).position(position).replayed(replayed))
+}
+
+/// Delete a project with everything in it
+#[utoipa::path(delete, path = "/projects/{id}", tag = TAG, params(("id" = uuid::Uuid, Path)),
+    responses((status = 204, description = "Deleted")))]
+async fn delete(State(app): State<App>, call: Call<ById>) -> Result<Answer, Problem> {
+    let owner = call.caller.account_id;
+    let expected = call.envelope.expected_version();
+    let context = call.envelope.command(&call.caller, "delete-project");
+    let id = call.input.0;
+    let outcome = app
+        .execute(context, move |session: &mut Session| {
+            async move {
+                let active = session.load::<Project>(id.as_uuid()).await?.owned_by(owner)?.active;
+                session.handle::<Project>(id.as_uuid(), owner, ProjectCommand::Delete { by: owner, expected })?;
+                if let Some(proposal) = active {
+                    let running = session.load::<Proposal>(proposal.as_uuid()).await?.requested()?.phase;
+                    session.handle::<Proposal>(proposal.as_uuid(), owner, ProposalCommand::Cancel)?;
+                    if running == Phase::Queued {
+                        // No worker will end it, so its place is given back here.
+                        session.claim(Claim::ReleaseAll { kind: JOB_SLOT, holder: proposal.as_uuid() });
+                    }
+                }
+                Ok(())
+            }
+            .boxed()
+        })
+        .await?;
+    let (position, replayed) = settled(&app, owner, &outcome).await;
+    Ok(Answer::no_content().position(position).replayed(replayed))
+}
+
+/// The position of a write's last event, once the read models have it, and whether the write was done before.
+pub(crate) async fn settled<T>(app: &App, account: AccountId, outcome: &Outcome<T>) -> (Option<u64>, bool) {
+    match outcome {
+        Outcome::Done(committed) => (app.settle(account, committed).await, false),
+        Outcome::Repeated(_) => (None, true),
+    }
+}
+
+/// The project as a write leaves it, however far behind the read models are.
+async fn detail_after_write(app: &App, owner: AccountId, id: ProjectId) -> Result<(ProjectDetail, Etag), Problem> {
+    let current = app.views().current_project_detail(owner, id).await?.ok_or(catalogue::PROJECT_NOT_FOUND)?;
+    Ok(detail(app, current.value, current.position))
+}
+
+fn detail(app: &App, found: projections::ProjectDetail, changed_at: Option<u64>) -> (ProjectDetail, Etag) {
+    let etag = Etag::resource(found.project.header_version, changed_at, app.store().epoch());
+    let detail = ProjectDetail {
+        completeness: found.project.completeness.into(),
+        proposals: found.proposals.into_iter().map(ProposalView::from).collect(),
+        timeline: found.timeline.into_iter().map(EntryView::from).collect(),
+        summary: found.project.into(),
+    };
+    (detail, etag)
+}

@@ -1,0 +1,8 @@
+//! The service in process, on real servers.
+
+mod audit;
+mod auth;
+mod front;
+mod limits;
+mod serve;
+mod support;

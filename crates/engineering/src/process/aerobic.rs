@@ -1,0 +1,271 @@
+//! What all aerobic suspended-growth processes share: kinetics, sludge, oxygen, air, nutrients (section 4.3).
+
+use super::{Design, Dose, Inlet, Removal, share};
+use crate::note::Mark;
+use crate::parameter::Parameter;
+use crate::water::Water;
+
+/// Kinetic constants at 20 °C.
+pub(crate) const YIELD: f64 = 0.5;
+const DECAY: f64 = 0.06;
+
+/// How one process runs.
+pub(crate) struct Mode {
+    /// Sludge age, in d.
+    pub(crate) srt: f64,
+    /// Mixed liquor, in kg/m³.
+    pub(crate) mlss: f64,
+    pub(crate) nitrifies: bool,
+    pub(crate) denitrifies: bool,
+}
+
+/// What the kinetics give.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Growth {
+    /// Biological sludge, in kg VSS/d.
+    pub(crate) px_vss: f64,
+    /// All sludge with the inert solids, in kg TSS/d.
+    pub(crate) px_tss: f64,
+    /// Volume, in m³.
+    pub(crate) volume: f64,
+}
+
+/// `P_X,VSS = Q Y (S0 - S)/(1 + kd SRT)/1000`; `P_X,TSS = P_X,VSS/0.85 + Q i/1000`; `V = SRT P_X,TSS/X`.
+pub(crate) fn growth(flow: f64, s0: f64, s: f64, inert: f64, mode: &Mode, celsius: f64) -> Growth {
+    let decay = DECAY * 1.04f64.powf(celsius - 20.0);
+    let px_vss = flow * YIELD * (s0 - s).max(0.0) / (1.0 + decay * mode.srt) / 1000.0;
+    let px_tss = px_vss / 0.85 + flow * inert / 1000.0;
+    Growth { px_vss, px_tss, volume: mode.srt * px_tss / mode.mlss }
+}
+
+/// Oxygen in kg/d: Q (S0 - S)/0.68 - 1.42 P_X + 4.57 N_ox - 2.86 N_den, loads in kg/d.
+pub(crate) fn oxygen(bod_removed: f64, px_vss: f64, nitrified: f64, denitrified: f64) -> f64 {
+    (bod_removed / 0.68 - 1.42 * px_vss + 4.57 * nitrified - 2.86 * denitrified).max(0.0)
+}
+
+/// Saturation of oxygen in clean water at 1 atm, in mg/L.
+fn saturation(celsius: f64) -> f64 {
+    14.62 - 0.3898 * celsius + 0.006_969 * celsius.powi(2) - 5.897e-5 * celsius.powi(3)
+}
+
+/// Standard oxygen transfer in kg/h for an actual demand in kg/d; α 0.5, β 0.95, F 0.9, 2 mg/L left.
+pub(crate) fn standard_transfer(oxygen_kg_d: f64, celsius: f64) -> f64 {
+    let driving = (0.95 * saturation(celsius) - 2.0) / 9.08;
+    oxygen_kg_d / 24.0 / (driving.max(0.1) * 1.024f64.powf(celsius - 20.0) * 0.5 * 0.9)
+}
+
+/// Air in Nm³/h for a standard transfer in kg/h and an efficiency.
+pub(crate) fn air(sotr: f64, efficiency: f64) -> f64 {
+    sotr / (0.23 * 1.2 * efficiency)
+}
+
+/// Blower power in kW for air in Nm³/h at a depth in m: (n/t) R T/(0.283 η) [(p2/p1)^0.283 - 1], η 0.6.
+pub(crate) fn blower_kw(air_m3_h: f64, depth_m: f64) -> f64 {
+    let kg_s = air_m3_h * 1.2 / 3600.0;
+    let ratio = (101.3 + 9.81 * depth_m + 10.0) / 101.3;
+    kg_s * 8.314 * 298.0 / (29.7 * 0.283 * 0.6) * (ratio.powf(0.283) - 1.0)
+}
+
+/// Growth rate of nitrifiers in 1/d, at N 1 mg/L and DO 2 mg/L.
+pub(crate) fn nitrifier_growth(celsius: f64) -> f64 {
+    0.90 * (1.0 / 1.7) * (2.0 / 2.5) * 1.072f64.powf(celsius - 20.0) - 0.17 * 1.029f64.powf(celsius - 20.0)
+}
+
+/// Temperature at which the biology is sized: hot water is cooled in equalisation and the basin itself.
+pub(crate) fn temperature(inlet: &Inlet<'_>) -> f64 {
+    inlet.basis.temperature.celsius().clamp(5.0, 35.0)
+}
+
+/// Whether nitrogen must go beyond what growth takes up.
+pub(crate) fn nitrogen_wanted(inlet: &Inlet<'_>) -> bool {
+    let over = |parameter| {
+        inlet.aim(parameter).is_some_and(|aim| inlet.water.get(parameter).is_some_and(|entering| aim < 0.7 * entering))
+    };
+    over(Parameter::Tn) || over(Parameter::AmmoniaN) || over(Parameter::Tkn)
+}
+
+/// The removals of a process from its BOD, COD, TSS, TN and TP shares.
+///
+/// COD falls by no more than the biodegradable part (1.6 x BOD removed) and the inert solids caught: a refractory water
+/// does not become biodegradable by a table.
+pub(crate) fn removals(
+    inlet: &Inlet<'_>,
+    bod: Removal,
+    cod: Removal,
+    tss: Removal,
+    tn: Removal,
+    tp: Removal,
+) -> Vec<(Parameter, Removal)> {
+    let typical = |removal: Removal| match removal {
+        Removal::Share { typical, .. } => typical,
+        Removal::Residual { .. } | Removal::Logs { .. } | Removal::Set(_) | Removal::Adds(_) => 0.0,
+    };
+    let water = inlet.water;
+    let (b, c, s) = (water.of(Parameter::Bod5), water.of(Parameter::Cod), water.of(Parameter::Tss));
+    let cod = match cod {
+        Removal::Share { low, typical: table, high } if c > 0.0 => {
+            let degradable = (1.6 * b).min(c) * typical(bod);
+            let caught = (0.45 * s * typical(tss)).min((c - 1.6 * b).max(0.0));
+            let cap = ((degradable + caught) / c).clamp(0.0, 1.0);
+            let factor = (cap / table).min(1.0);
+            Removal::Share { low: low * factor, typical: table * factor, high: high * factor }
+        }
+        other => other,
+    };
+    // Fats, phenols and detergents are part of the BOD and go with it [E, rule 5.2 d].
+    let degraded = share(60.0, 80.0, 90.0);
+    vec![
+        (Parameter::Bod5, bod),
+        (Parameter::Cod, cod),
+        (Parameter::Toc, cod),
+        (Parameter::Tss, tss),
+        (Parameter::Tn, tn),
+        (Parameter::Tp, tp),
+        (Parameter::OilGrease, degraded),
+        (Parameter::Phenols, degraded),
+        (Parameter::Surfactants, degraded),
+        (Parameter::Tph, share(30.0, 50.0, 70.0)),
+        (Parameter::TotalColiforms, super::logs(1.0, 1.5, 2.0)),
+        (Parameter::FecalColiforms, super::logs(1.0, 1.5, 2.0)),
+        (Parameter::EColi, super::logs(1.0, 1.5, 2.0)),
+        (Parameter::HelminthEggs, super::logs(0.5, 1.0, 1.5)),
+    ]
+}
+
+/// What a basin needs, after the common calculation.
+pub(crate) struct Basin {
+    pub(crate) volume: f64,
+    pub(crate) wasted_kg_d: f64,
+    pub(crate) blower_kw: f64,
+    pub(crate) air_m3_h: f64,
+    pub(crate) cost_size_m3_d: f64,
+}
+
+/// Sizes on the maximum-month load and runs on the average one; adds traces, criteria and missing nutrients.
+pub(crate) fn basin(inlet: &Inlet<'_>, outlet: &Water, mode: &Mode, least_kg_o2_per_kg_bod: f64, design: &mut Design) -> Basin {
+    const DEPTH: f64 = 4.5;
+    let celsius = temperature(inlet);
+    let (s0, s) = (inlet.water.of(Parameter::Bod5), outlet.of(Parameter::Bod5));
+    let inert = 0.35 * inlet.water.of(Parameter::Tss);
+    let average = growth(inlet.q(), s0, s, inert, mode, celsius);
+    let month = inlet.basis.max_month_factor.value();
+    let sized = growth(inlet.q() * month, s0, s, inert, mode, celsius);
+    let source = "Metcalf & Eddy 5th ed.";
+    design.trace.push(
+        inlet
+            .trace("volume", "P_X,VSS = Q Y (S0-S)/(1+kd SRT); P_X,TSS = P_X,VSS/0.85 + Q i; V = SRT P_X,TSS/X; load x 1.2", Mark::K, source)
+            .input("bod_in_mg_per_l", s0)
+            .input("bod_out_mg_per_l", s)
+            .input("inert_solids_mg_per_l", inert)
+            .input("sludge_age_days", mode.srt)
+            .input("mlss_kg_per_m3", mode.mlss)
+            .input("temperature_c", celsius)
+            .input("max_month_factor", month)
+            .output("growth_kg_vss_per_day", average.px_vss)
+            .output("sludge_kg_tss_per_day", average.px_tss)
+            .output("aerobic_volume_m3", sized.volume),
+    );
+    // Nitrogen: what growth does not take up is oxidised, and what the limit forbids is denitrified.
+    let tn = inlet.water.of(Parameter::Tn);
+    let taken_up = 0.12 * average.px_vss;
+    let nitrified = if mode.nitrifies { (inlet.load(Parameter::Tn) - taken_up - 0.001 * inlet.q()).max(0.0) } else { 0.0 };
+    let left = inlet.q() * outlet.of(Parameter::Tn) / 1000.0;
+    let denitrified = if mode.denitrifies { (nitrified - left).max(0.0) } else { 0.0 };
+    let mut volume = sized.volume;
+    if denitrified > 0.0 {
+        let anoxic = denitrified * month / (0.12 * 0.6 * mode.mlss);
+        volume += anoxic;
+        let per_day = 1000.0 / inlet.q();
+        let used = (nitrified * 7.14 - denitrified * 3.57) * per_day;
+        let remaining = inlet.basis.alkalinity() - used;
+        design.trace.push(
+            inlet
+                .trace("denitrification", "V = NO3 load/(SDNR X_b), SDNR 0.12, X_b = 0.6 X; alkalinity 7.14 N_ox - 3.57 N_den", Mark::K, source)
+                .input("total_nitrogen_in_mg_per_l", tn)
+                .output("nitrified_kg_per_day", nitrified)
+                .output("denitrified_kg_per_day", denitrified)
+                .output("anoxic_volume_m3", anoxic)
+                .output("alkalinity_used_mg_per_l", used)
+                .output("alkalinity_left_mg_per_l", remaining),
+        );
+        if remaining < 70.0 {
+            let missing = (70.0 - remaining) / 50.04;
+            design.doses.push(Dose::of("Sodium bicarbonate (alkalinity)", missing * 84.0, inlet, 0.5).estimated());
+            design.test("Nitrification needs more alkalinity than assumed; bicarbonate is dosed. Measure the alkalinity.");
+        }
+        let ratio = inlet.water.of(Parameter::Cod) / tn.max(0.1);
+        if ratio < 7.0 {
+            design.test(format!("COD/TN is {ratio:.1}; below 7 denitrification may need an external carbon source."));
+        }
+    }
+    let bod_removed = inlet.q() * (s0 - s).max(0.0) / 1000.0;
+    let demand = oxygen(bod_removed, average.px_vss, nitrified, denitrified).max(least_kg_o2_per_kg_bod * bod_removed);
+    let sotr = standard_transfer(demand, celsius);
+    let air_average = air(sotr, 0.055 * DEPTH);
+    let blower = blower_kw(air_average, DEPTH);
+    design.trace.push(
+        inlet
+            .trace("air", "O2 = Q(S0-S)/0.68 - 1.42 P_X + 4.57 N_ox - 2.86 N_den; SOTR = AOTR/{[(β Cs - CL)/9.08] 1.024^(T-20) α F}; air = SOTR/(0.23 x 1.2 SOTE)", Mark::V, "QSDsan (Metcalf & Eddy 5th ed.)")
+            .input("bod_removed_kg_per_day", bod_removed)
+            .input("alpha", 0.5)
+            .input("depth_m", DEPTH)
+            .output("oxygen_kg_per_day", demand)
+            .output("standard_transfer_kg_per_h", sotr)
+            .output("air_nm3_per_h", air_average)
+            .output("blower_kw", blower),
+    );
+    let per_mlvss = if volume > 0.0 { inlet.load(Parameter::Bod5) / (volume * mode.mlss * 0.75) } else { 0.0 };
+    design.trace.push(
+        inlet
+            .trace("loading", "F/M = Q S0/(V Xv), OLR = Q S0/V, HRT = V/Q (an output, not a criterion)", Mark::D, "unit algebra")
+            .input("volume_m3", volume)
+            .output("f_to_m_kg_bod_per_kg_mlvss_day", per_mlvss)
+            .output("loading_kg_bod_per_m3_day", if volume > 0.0 { inlet.load(Parameter::Bod5) / volume } else { 0.0 })
+            .output("retention_h", volume / inlet.q() * 24.0),
+    );
+    design.criterion(inlet, "sludge age", mode.srt, "d", 5.0, 30.0);
+    nutrients(inlet, bod_removed, design);
+    if inlet.basis.temperature.celsius() > 38.0 {
+        let message = format!(
+            "The water arrives at {:.0} °C; it must be cooled below 38 °C before the biology (cooling is not priced).",
+            inlet.basis.temperature.celsius()
+        );
+        design.warnings.push(crate::note::Warning::new(crate::note::WarningCode::UnitOutOfRange, message).at("water-quality/temperature"));
+    }
+    let wasted = (average.px_tss - inlet.q() * outlet.of(Parameter::Tss) / 1000.0).max(0.0);
+    // The cost curve was made for sewage of 250 mg/L; a stronger water needs more air and mass.
+    let cost_size = inlet.q() * (s0 / 250.0).max(1.0).powf(0.7);
+    Basin { volume: volume.max(inlet.q() / 24.0), wasted_kg_d: wasted, blower_kw: blower, air_m3_h: air_average, cost_size_m3_d: cost_size }
+}
+
+/// BOD:N:P 100:5:1; what is missing is dosed.
+fn nutrients(inlet: &Inlet<'_>, bod_removed: f64, design: &mut Design) {
+    let per_litre = |kg_d: f64| kg_d * 1000.0 / inlet.q();
+    let missing_n = (0.05 * bod_removed - inlet.load(Parameter::Tn)).max(0.0);
+    let missing_p = (0.01 * bod_removed - inlet.load(Parameter::Tp)).max(0.0);
+    let source = "literature, BOD:N:P 100:5:1";
+    if missing_n > 0.0 {
+        design.doses.push(Dose::of("Urea", per_litre(missing_n / 0.466), inlet, 0.5).estimated());
+    }
+    if missing_p > 0.0 {
+        design.doses.push(Dose::of("Phosphoric acid", per_litre(missing_p / 0.316), inlet, 0.97));
+    }
+    if missing_n > 0.0 || missing_p > 0.0 {
+        design.trace.push(
+            inlet
+                .trace("nutrients", "missing N = 0.05 BOD removed - N; missing P = 0.01 BOD removed - P", Mark::K, source)
+                .input("bod_removed_kg_per_day", bod_removed)
+                .output("missing_nitrogen_kg_per_day", missing_n)
+                .output("missing_phosphorus_kg_per_day", missing_p),
+        );
+    }
+}
+
+/// What suspended growth with a clarifier does not go below.
+pub(crate) const FLOORS: &[(Parameter, f64)] = &[
+    (Parameter::Bod5, 10.0),
+    (Parameter::Tss, 10.0),
+    (Parameter::Tn, 3.0),
+    (Parameter::Tp, 0.5),
+    (Parameter::OilGrease, 1.0),
+];

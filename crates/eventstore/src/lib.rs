@@ -1,0 +1,41 @@
+//! The one writer and the one reader of events.
+//!
+//! ```text
+//! execute ─► load (snapshot + tail) ─► decide ─► append, one statement ─► sequencer ─► ledger ─► ledger(), audit(), export()
+//! ```
+//!
+//! - [`Store::execute`] carries out a command: it decides on loaded aggregates and appends to one or several streams,
+//!   all or nothing, once per command id.
+//! - The sequencer gives every event a gapless position and a place in the hash chain. [`Store::ledger`] reads in that
+//!   order; [`Store::verify_chain`] computes the chain again.
+//! - Personal values are sealed before they are written and opened in one place, whoever loads: see [`personal`].
+
+mod append;
+mod audit;
+pub mod chain;
+mod database;
+mod decode;
+mod error;
+mod execute;
+mod ledger;
+pub mod personal;
+mod queue;
+mod sequencer;
+mod session;
+mod signals;
+mod snapshot;
+mod store;
+mod stored;
+
+pub use audit::{AuditPage, AuditQuery, AuditedEvent, Stray};
+pub use chain::{ChainVerdict, ExportedEvent};
+pub use database::{MIGRATOR, MigrateError, Settings, connect, grant_server_role, migrate, migrations_current};
+pub use decode::{DecodeError, EVENT_COLUMNS, StoredEvent, schema_version};
+pub use error::StoreError;
+pub use execute::{CommandContext, Committed, ExecuteError, Receipt};
+pub use ledger::LedgerRow;
+pub use personal::MasterKey;
+pub use session::{Claim, Session};
+pub use signals::Signals;
+pub use store::{OpenError, Store};
+pub use stored::Stored;

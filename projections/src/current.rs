@@ -1,0 +1,395 @@
+//! The present state of what was just written, and of jobs: the stored document and every event of its streams that it
+//! does not contain yet, folded by the same function. Right however far the read models lag.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use domain::{AccountId, ProjectEvent, ProjectId, ProposalId, Recorded, StreamKey};
+use eventstore::{EVENT_COLUMNS, Store, StoredEvent};
+use sqlx::{FromRow as _, PgConnection, Row as _};
+use tracing::error;
+use uuid::Uuid;
+
+use crate::batch::Model;
+use crate::documents;
+use crate::model::Documents;
+use crate::reader::{checkpoint, names};
+use crate::views::{DETAIL, DETAIL_ENTRIES, DETAIL_PROPOSALS, emails, found};
+use crate::{
+    AccountDocument, Found, JobDocument, JobRead, ProjectDataDocument, ProjectDetail, ProjectDocument, ProposalState,
+    ReadModel, Row, TimelineEntry, TimelineLine, ViewError, Views,
+};
+
+/// Events that are held in memory at once while they are folded.
+const PAGE: i64 = 200;
+/// Generations of a project that are looked at for events that are not contained yet, besides those that were accepted
+/// lately. A proposal older than these is not among the ones shown.
+const GENERATIONS: i64 = 50;
+
+/// What is so now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Current<T> {
+    /// What was asked for.
+    pub value: T,
+    /// The ledger position of the last event that changed it; `None` if that event has no position yet.
+    pub position: Option<u64>,
+}
+
+/// An event with its ledger position, if it has one.
+type Tail = (Recorded, Option<u64>);
+
+impl Views {
+    /// An account as it is now.
+    ///
+    /// # Errors
+    ///
+    /// [`ViewError`].
+    pub async fn current_account(&self, id: AccountId) -> Result<Option<Current<AccountDocument>>, ViewError> {
+        let mut connection = self.store.pool().acquire().await?;
+        current(&self.store, &mut connection, id.as_uuid(), id.into()).await
+    }
+
+    /// The technical sheet of a project as it is now, if `owner` owns it.
+    ///
+    /// # Errors
+    ///
+    /// [`ViewError`].
+    pub async fn current_project_data(
+        &self,
+        owner: AccountId,
+        id: ProjectId,
+    ) -> Result<Option<Current<ProjectDataDocument>>, ViewError> {
+        let mut connection = self.store.pool().acquire().await?;
+        let sheet = current::<ProjectDataDocument>(&self.store, &mut connection, id.as_uuid(), id.into()).await?;
+        Ok(sheet.filter(|sheet| sheet.value.owner == owner))
+    }
+
+    /// A project as it is now with its newest proposals and timeline entries, if `owner` owns it. The position is that of
+    /// the last event that changed any of them.
+    ///
+    /// # Errors
+    ///
+    /// [`ViewError`].
+    pub async fn current_project_detail(
+        &self,
+        owner: AccountId,
+        id: ProjectId,
+    ) -> Result<Option<Current<ProjectDetail>>, ViewError> {
+        // Documents and the tails of several streams are read in one snapshot, so that they fit together.
+        let mut transaction = self.store.pool().begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
+        let detail = detail_in(&self.store, &mut transaction, owner, id).await;
+        transaction.rollback().await?;
+        detail
+    }
+
+    /// A job as it may be shown now, if `owner` asked for it. Never waits: to the stored job every event is added that it
+    /// does not contain yet. It is shown as completed only once all that shows its proposal contains it.
+    ///
+    /// # Errors
+    ///
+    /// [`ViewError`].
+    pub async fn job(&self, owner: AccountId, proposal: ProposalId) -> Result<Option<JobRead>, ViewError> {
+        let mut connection = self.store.pool().acquire().await?;
+        // Checkpoints are read before the job: whatever the job then contains, these contained no less than they say.
+        let looked: (i64, DateTime<Utc>) =
+            sqlx::query_as(&format!("SELECT {}, clock_timestamp()", checkpoint(&DETAIL)))
+                .fetch_one(&mut *connection)
+                .await?;
+        let mut overlay = Overlay::<JobDocument>::default();
+        overlay.load(&mut connection, [proposal.as_uuid()]).await?;
+        let stored = overlay.documents.rows.get(&proposal.as_uuid()).cloned();
+        overlay.follow(&self.store, &mut connection, proposal.into()).await?;
+        let Some(row) = overlay.documents.rows.remove(&proposal.as_uuid()) else { return Ok(None) };
+        let Some(job) = row.document.filter(|job| job.owner == owner) else { return Ok(None) };
+        let everywhere = stored.as_ref().and_then(|row| row.position).is_some_and(|p| p <= looked.0.unsigned_abs());
+        let stored = stored.and_then(|row| row.document);
+        Ok(Some(JobRead { job: job.shown(stored.as_ref(), everywhere), position: row.position, seen_at: looked.1 }))
+    }
+
+    /// The same as [`Views::job`], by the name that writes use.
+    ///
+    /// # Errors
+    ///
+    /// [`ViewError`].
+    pub async fn current_job(&self, owner: AccountId, proposal: ProposalId) -> Result<Option<JobRead>, ViewError> {
+        self.job(owner, proposal).await
+    }
+}
+
+async fn current<M: ReadModel>(
+    store: &Store,
+    connection: &mut PgConnection,
+    key: Uuid,
+    stream: StreamKey,
+) -> Result<Option<Current<M>>, ViewError> {
+    let mut overlay = Overlay::<M>::default();
+    // The document first: what is appended between the two statements is then in the tail.
+    overlay.load(connection, [key]).await?;
+    overlay.follow(store, connection, stream).await?;
+    let row = overlay.documents.rows.remove(&key).unwrap_or_default();
+    Ok(row.document.map(|value| Current { value, position: row.position }))
+}
+
+async fn detail_in(
+    store: &Store,
+    connection: &mut PgConnection,
+    owner: AccountId,
+    id: ProjectId,
+) -> Result<Option<Current<ProjectDetail>>, ViewError> {
+    let mut project = Overlay::<ProjectDocument>::default();
+    let mut proposals = Overlay::<ProposalState>::default();
+    let mut timeline = Overlay::<TimelineEntry>::default();
+    project.load(connection, [id.as_uuid()]).await?;
+    let mut generations = generations(connection, id).await?;
+    // The jobs may be behind the projects.
+    let stored = project.documents.rows.get(&id.as_uuid()).and_then(|row| row.document.as_ref());
+    generations.extend(stored.and_then(|project| project.active_proposal));
+    let mut pages = Pages::of(id.into());
+    while let Some(events) = pages.next(store, connection, &DETAIL).await? {
+        generations.extend(events.iter().filter_map(|(recorded, _)| accepted(recorded)));
+        project.apply(connection, &events).await?;
+        proposals.apply(connection, &events).await?;
+        timeline.apply(connection, &events).await?;
+    }
+    for generation in generations {
+        let mut pages = Pages::of(generation.into());
+        while let Some(events) = pages.next(store, connection, &DETAIL).await? {
+            proposals.apply(connection, &events).await?;
+            timeline.apply(connection, &events).await?;
+        }
+    }
+    let Some(row) = project.documents.rows.remove(&id.as_uuid()) else { return Ok(None) };
+    let Some(project) = row.document.filter(|project| project.owner == owner) else { return Ok(None) };
+    let mut positions = vec![row.position];
+
+    let newest = newest_documents::<ProposalState>(
+        connection,
+        id,
+        "state = 'saved' ORDER BY created_at DESC, key DESC",
+        DETAIL_PROPOSALS + proposals.documents.rows.len(),
+    );
+    let mut shown: Vec<_> = proposals
+        .over(newest.await?)
+        .into_iter()
+        .filter_map(|(document, position)| Some((document.into_saved()?, position)))
+        .filter(|(proposal, _)| proposal.project == id)
+        .collect();
+    shown.sort_by_key(|(proposal, _)| std::cmp::Reverse((proposal.created_at, proposal.id)));
+    shown.truncate(DETAIL_PROPOSALS);
+    positions.extend(shown.iter().map(|(_, position)| *position));
+    let proposals = shown.into_iter().map(|(proposal, _)| proposal).collect();
+
+    let newest = newest_documents::<TimelineEntry>(
+        connection,
+        id,
+        "visible ORDER BY began_at DESC, key DESC",
+        DETAIL_ENTRIES + timeline.documents.rows.len(),
+    );
+    let mut shown: Vec<_> =
+        timeline.over(newest.await?).into_iter().filter(|(entry, _)| entry.visible && entry.project == id).collect();
+    shown.sort_by_key(|(entry, _)| std::cmp::Reverse((entry.began_at, entry.id)));
+    shown.truncate(DETAIL_ENTRIES);
+    positions.extend(shown.iter().map(|(_, position)| *position));
+    let addresses = people(store, connection, shown.iter().filter_map(|(entry, _)| entry.actor.as_account())).await?;
+    let timeline = shown.into_iter().map(|(entry, _)| TimelineLine { user: entry.user(&addresses), entry }).collect();
+
+    Ok(Some(Current {
+        value: ProjectDetail { project, proposals, timeline },
+        // One without a position yet will have the highest.
+        position: positions.into_iter().collect::<Option<Vec<u64>>>().and_then(|all| all.into_iter().max()),
+    }))
+}
+
+/// The addresses of these accounts, that of one who has just registered included.
+async fn people(
+    store: &Store,
+    connection: &mut PgConnection,
+    accounts: impl Iterator<Item = AccountId>,
+) -> Result<HashMap<AccountId, String>, ViewError> {
+    let accounts: BTreeSet<AccountId> = accounts.collect();
+    let mut addresses = emails(connection, accounts.iter().copied()).await?;
+    for account in accounts {
+        if !addresses.contains_key(&account)
+            && let Some(found) =
+                current::<AccountDocument>(store, connection, account.as_uuid(), account.into()).await?
+        {
+            addresses.insert(account, found.value.email);
+        }
+    }
+    Ok(addresses)
+}
+
+/// The project's newest generations that the read models know of.
+async fn generations(connection: &mut PgConnection, project: ProjectId) -> Result<BTreeSet<ProposalId>, ViewError> {
+    let keys: Vec<Uuid> = sqlx::query_scalar(&format!(
+        "SELECT key FROM {} WHERE project_id = $1 ORDER BY requested_at DESC, key DESC LIMIT $2",
+        JobDocument::TABLE
+    ))
+    .bind(project.as_uuid())
+    .bind(GENERATIONS)
+    .fetch_all(connection)
+    .await?;
+    Ok(keys.into_iter().map(ProposalId::from_uuid).collect())
+}
+
+fn accepted(recorded: &Recorded) -> Option<ProposalId> {
+    use ProjectEvent as E;
+    match recorded.project()?.1 {
+        E::GenerationAccepted { proposal, .. } => Some(*proposal),
+        E::ProjectCreated { .. }
+        | E::ProjectDetailsChanged { .. }
+        | E::ProjectStatusSet { .. }
+        | E::ProjectStatusMoved { .. }
+        | E::ProjectDataChanged { .. }
+        | E::ProjectDataReplaced { .. }
+        | E::ProjectDeleted
+        | E::GenerationEnded { .. }
+        | E::ProposalDeleted { .. } => None,
+    }
+}
+
+async fn newest_documents<M: ReadModel>(
+    connection: &mut PgConnection,
+    project: ProjectId,
+    condition_and_order: &str,
+    limit: usize,
+) -> Result<Vec<(Uuid, Found<M>)>, ViewError> {
+    let rows = sqlx::query(&format!(
+        "SELECT key, document, position FROM {} WHERE project_id = $1 AND {condition_and_order} LIMIT $2",
+        M::TABLE
+    ))
+    .bind(project.as_uuid())
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(|row| Ok((row.try_get("key")?, found(row)?))).collect()
+}
+
+/// Documents with newer events folded over them, loaded as events name them.
+struct Overlay<M> {
+    documents: Documents<M>,
+    loaded: HashSet<Uuid>,
+}
+
+impl<M: ReadModel> Default for Overlay<M> {
+    fn default() -> Self {
+        Self { documents: Documents::new(HashMap::new()), loaded: HashSet::new() }
+    }
+}
+
+impl<M: ReadModel> Overlay<M> {
+    async fn load(
+        &mut self,
+        connection: &mut PgConnection,
+        keys: impl IntoIterator<Item = Uuid>,
+    ) -> Result<(), ViewError> {
+        let missing: Vec<Uuid> = keys.into_iter().filter(|key| self.loaded.insert(*key)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        for (key, row) in documents::load::<M>(connection, &missing).await? {
+            self.documents.rows.insert(key, row?);
+        }
+        Ok(())
+    }
+
+    async fn apply(&mut self, connection: &mut PgConnection, events: &[Tail]) -> Result<(), ViewError> {
+        self.load(connection, events.iter().flat_map(|(recorded, _)| M::keys(recorded))).await?;
+        for (recorded, position) in events {
+            self.documents.apply(recorded, *position);
+        }
+        Ok(())
+    }
+
+    /// Folds what the stream has beyond the read model.
+    async fn follow(
+        &mut self,
+        store: &Store,
+        connection: &mut PgConnection,
+        stream: StreamKey,
+    ) -> Result<(), ViewError> {
+        let mut pages = Pages::of(stream);
+        while let Some(events) = pages.next(store, connection, &[Model::of::<M>()]).await? {
+            self.apply(connection, &events).await?;
+        }
+        Ok(())
+    }
+
+    /// The stored documents, with those of the overlay in their place.
+    fn over(self, stored: Vec<(Uuid, Found<M>)>) -> Vec<(M, Option<u64>)> {
+        let untouched = stored
+            .into_iter()
+            .filter(|(key, _)| !self.documents.rows.contains_key(key))
+            .map(|(_, Found { document, position })| (document, Some(position)))
+            .collect::<Vec<_>>();
+        let touched = self.documents.rows.into_values().filter_map(|row: Row<M>| Some((row.document?, row.position)));
+        untouched.into_iter().chain(touched).collect()
+    }
+}
+
+/// The events of a stream that read models do not contain yet, page by page: behind the checkpoint or without a
+/// position, and in a parked stream all from the event that parked it.
+struct Pages {
+    stream: StreamKey,
+    after: u64,
+    done: bool,
+}
+
+impl Pages {
+    fn of(stream: StreamKey) -> Self {
+        Self { stream, after: 0, done: false }
+    }
+
+    async fn next(
+        &mut self,
+        store: &Store,
+        connection: &mut PgConnection,
+        models: &[Model],
+    ) -> Result<Option<Vec<Tail>>, ViewError> {
+        if self.done {
+            return Ok(None);
+        }
+        let rows = sqlx::query(&format!(
+            "SELECT {EVENT_COLUMNS}, (SELECT l.position FROM es.ledger l WHERE l.aggregate_type = $1
+                                       AND l.aggregate_id = $2 AND l.sequence = e.sequence) AS position
+             FROM es.events e WHERE e.aggregate_type = $1 AND e.aggregate_id = $2 AND e.sequence > greatest($3, least(
+                 coalesce((SELECT c.sequence FROM es.ledger c WHERE c.aggregate_type = $1 AND c.aggregate_id = $2
+                           AND c.position <= {checkpoint} ORDER BY c.sequence DESC LIMIT 1), 0),
+                 (SELECT min(p.from_sequence) - 1 FROM views.parked p
+                  WHERE p.aggregate_type = $1 AND p.aggregate_id = $2 AND (p.name, p.version) IN ({names}))))
+             ORDER BY e.sequence LIMIT $4",
+            checkpoint = checkpoint(models),
+            names = names(models),
+        ))
+        .bind(self.stream.kind.as_str())
+        .bind(self.stream.id.to_string())
+        .bind(self.after.cast_signed())
+        .bind(PAGE)
+        .fetch_all(&mut *connection)
+        .await?;
+        self.done = (rows.len() as i64) < PAGE;
+        let mut positions = Vec::with_capacity(rows.len());
+        let mut events = Vec::with_capacity(rows.len());
+        for row in &rows {
+            positions.push(row.try_get::<Option<i64>, _>("position")?.map(i64::unsigned_abs));
+            events.push(StoredEvent::from_row(row)?);
+        }
+        let mut tail = Vec::with_capacity(events.len());
+        for (event, position) in store.decode_on(connection, events).await?.into_iter().zip(positions) {
+            match event {
+                Ok(recorded) => {
+                    self.after = recorded.sequence;
+                    tail.push((recorded, position));
+                }
+                Err(error) => {
+                    // As in the read models: what comes behind it waits, and what there is is served.
+                    error!(stream.kind = self.stream.kind.as_str(), stream.id = %self.stream.id,
+                        error = &error as &dyn std::error::Error, "an event cannot be read");
+                    self.done = true;
+                    break;
+                }
+            }
+        }
+        Ok((!tail.is_empty()).then_some(tail))
+    }
+}

@@ -1,0 +1,43 @@
+//! Read models: JSONB documents that follow the ledger, the runner that keeps them up to date, and the queries on them.
+//!
+//! ```text
+//! ledger ─► Runner: fold ─► documents + checkpoint, one transaction ─► Views: reads that contain the caller's writes
+//!                     └──────────── the same fold, over events not contained yet ─► answers to writes, job reads
+//! ```
+//!
+//! - [`ReadModel`] is one pure function from document and event to document, with a name, a version and a table.
+//! - [`Runner`] folds the ledger into the documents. A stream with an event that it cannot fold is parked: the others go
+//!   on, and [`status()`] shows it.
+//! - [`Views`] reads: by id, lists, and the present state of what was just written ([`Current`]).
+
+mod account;
+mod batch;
+mod current;
+mod documents;
+#[cfg(test)]
+mod history;
+mod job;
+mod lists;
+mod model;
+mod project;
+mod project_data;
+mod proposal;
+mod reader;
+mod runner;
+mod status;
+mod timeline;
+mod views;
+
+pub use account::AccountDocument;
+pub use current::Current;
+pub use job::{JobDocument, JobPreview, JobStatus};
+pub use lists::{JobFilter, Page, ProjectFilter, ProjectPage, ProjectStats, StageStats, TimelineLine};
+pub use model::{ReadModel, Row, Versions};
+pub use project::ProjectDocument;
+pub use project_data::ProjectDataDocument;
+pub use proposal::{AwaitedProposal, ProposalDocumentRow, ProposalState, ProposalStatus};
+pub use reader::{Answer, Found, Freshness, Reader, ViewError};
+pub use runner::{Runner, RunnerError};
+pub use status::{ModelStatus, status};
+pub use timeline::{EntryType, TimelineEntry};
+pub use views::{JobRead, ProjectDetail, Views};
