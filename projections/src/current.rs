@@ -1,27 +1,22 @@
 //! The present state of what was just written, and of jobs: the stored document and every event of its streams that it
 //! does not contain yet, folded by the same function. Right however far the read models lag.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use domain::{AccountId, ProjectEvent, ProjectId, ProposalId, Recorded, StreamKey};
-use eventstore::{EVENT_COLUMNS, Store, StoredEvent};
-use sqlx::{FromRow as _, PgConnection, Row as _};
-use tracing::error;
+use eventstore::Store;
+use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
-use crate::batch::Model;
-use crate::documents;
-use crate::model::Documents;
-use crate::reader::{checkpoint, names};
+use crate::overlay::{Overlay, Pages};
+use crate::reader::checkpoint;
 use crate::views::{DETAIL, DETAIL_ENTRIES, DETAIL_PROPOSALS, emails, found};
 use crate::{
     AccountDocument, Found, JobDocument, JobRead, ProjectDataDocument, ProjectDetail, ProjectDocument, ProposalState,
-    ReadModel, Row, TimelineEntry, TimelineLine, ViewError, Views,
+    ReadModel, TimelineEntry, TimelineLine, ViewError, Views,
 };
 
-/// Events that are held in memory at once while they are folded.
-const PAGE: i64 = 200;
 /// Generations of a project that are looked at for events that are not contained yet, besides those that were accepted
 /// lately. A proposal older than these is not among the ones shown.
 const GENERATIONS: i64 = 50;
@@ -34,9 +29,6 @@ pub struct Current<T> {
     /// The ledger position of the last event that changed it; `None` if that event has no position yet.
     pub position: Option<u64>,
 }
-
-/// An event with its ledger position, if it has one.
-type Tail = (Recorded, Option<u64>);
 
 impl Views {
     /// An account as it is now.
@@ -263,133 +255,4 @@ async fn newest_documents<M: ReadModel>(
     .fetch_all(connection)
     .await?;
     rows.iter().map(|row| Ok((row.try_get("key")?, found(row)?))).collect()
-}
-
-/// Documents with newer events folded over them, loaded as events name them.
-struct Overlay<M> {
-    documents: Documents<M>,
-    loaded: HashSet<Uuid>,
-}
-
-impl<M: ReadModel> Default for Overlay<M> {
-    fn default() -> Self {
-        Self { documents: Documents::new(HashMap::new()), loaded: HashSet::new() }
-    }
-}
-
-impl<M: ReadModel> Overlay<M> {
-    async fn load(
-        &mut self,
-        connection: &mut PgConnection,
-        keys: impl IntoIterator<Item = Uuid>,
-    ) -> Result<(), ViewError> {
-        let missing: Vec<Uuid> = keys.into_iter().filter(|key| self.loaded.insert(*key)).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        for (key, row) in documents::load::<M>(connection, &missing).await? {
-            self.documents.rows.insert(key, row?);
-        }
-        Ok(())
-    }
-
-    async fn apply(&mut self, connection: &mut PgConnection, events: &[Tail]) -> Result<(), ViewError> {
-        self.load(connection, events.iter().flat_map(|(recorded, _)| M::keys(recorded))).await?;
-        for (recorded, position) in events {
-            self.documents.apply(recorded, *position);
-        }
-        Ok(())
-    }
-
-    /// Folds what the stream has beyond the read model.
-    async fn follow(
-        &mut self,
-        store: &Store,
-        connection: &mut PgConnection,
-        stream: StreamKey,
-    ) -> Result<(), ViewError> {
-        let mut pages = Pages::of(stream);
-        while let Some(events) = pages.next(store, connection, &[Model::of::<M>()]).await? {
-            self.apply(connection, &events).await?;
-        }
-        Ok(())
-    }
-
-    /// The stored documents, with those of the overlay in their place.
-    fn over(self, stored: Vec<(Uuid, Found<M>)>) -> Vec<(M, Option<u64>)> {
-        let untouched = stored
-            .into_iter()
-            .filter(|(key, _)| !self.documents.rows.contains_key(key))
-            .map(|(_, Found { document, position })| (document, Some(position)))
-            .collect::<Vec<_>>();
-        let touched = self.documents.rows.into_values().filter_map(|row: Row<M>| Some((row.document?, row.position)));
-        untouched.into_iter().chain(touched).collect()
-    }
-}
-
-/// The events of a stream that read models do not contain yet, page by page: behind the checkpoint or without a
-/// position, and in a parked stream all from the event that parked it.
-struct Pages {
-    stream: StreamKey,
-    after: u64,
-    done: bool,
-}
-
-impl Pages {
-    fn of(stream: StreamKey) -> Self {
-        Self { stream, after: 0, done: false }
-    }
-
-    async fn next(
-        &mut self,
-        store: &Store,
-        connection: &mut PgConnection,
-        models: &[Model],
-    ) -> Result<Option<Vec<Tail>>, ViewError> {
-        if self.done {
-            return Ok(None);
-        }
-        let rows = sqlx::query(&format!(
-            "SELECT {EVENT_COLUMNS}, (SELECT l.position FROM es.ledger l WHERE l.aggregate_type = $1
-                                       AND l.aggregate_id = $2 AND l.sequence = e.sequence) AS position
-             FROM es.events e WHERE e.aggregate_type = $1 AND e.aggregate_id = $2 AND e.sequence > greatest($3, least(
-                 coalesce((SELECT c.sequence FROM es.ledger c WHERE c.aggregate_type = $1 AND c.aggregate_id = $2
-                           AND c.position <= {checkpoint} ORDER BY c.sequence DESC LIMIT 1), 0),
-                 (SELECT min(p.from_sequence) - 1 FROM views.parked p
-                  WHERE p.aggregate_type = $1 AND p.aggregate_id = $2 AND (p.name, p.version) IN ({names}))))
-             ORDER BY e.sequence LIMIT $4",
-            checkpoint = checkpoint(models),
-            names = names(models),
-        ))
-        .bind(self.stream.kind.as_str())
-        .bind(self.stream.id.to_string())
-        .bind(self.after.cast_signed())
-        .bind(PAGE)
-        .fetch_all(&mut *connection)
-        .await?;
-        self.done = (rows.len() as i64) < PAGE;
-        let mut positions = Vec::with_capacity(rows.len());
-        let mut events = Vec::with_capacity(rows.len());
-        for row in &rows {
-            positions.push(row.try_get::<Option<i64>, _>("position")?.map(i64::unsigned_abs));
-            events.push(StoredEvent::from_row(row)?);
-        }
-        let mut tail = Vec::with_capacity(events.len());
-        for (event, position) in store.decode_on(connection, events).await?.into_iter().zip(positions) {
-            match event {
-                Ok(recorded) => {
-                    self.after = recorded.sequence;
-                    tail.push((recorded, position));
-                }
-                Err(error) => {
-                    // As in the read models: what comes behind it waits, and what there is is served.
-                    error!(stream.kind = self.stream.kind.as_str(), stream.id = %self.stream.id,
-                        error = &error as &dyn std::error::Error, "an event cannot be read");
-                    self.done = true;
-                    break;
-                }
-            }
-        }
-        Ok((!tail.is_empty()).then_some(tail))
-    }
 }

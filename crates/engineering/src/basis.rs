@@ -245,10 +245,6 @@ impl DesignBasis {
     pub(crate) fn alkalinity(&self) -> f64 {
         self.value(Parameter::Alkalinity).unwrap_or(quality::ALKALINITY)
     }
-
-    pub(crate) fn constrained(&self, constraint: Constraint) -> bool {
-        self.constraints.contains(&constraint)
-    }
 }
 
 /// The basis while it is being set: what each part adds to.

@@ -3,7 +3,7 @@
 mod capex;
 mod opex;
 
-use crate::basis::{Assumption, Confidence, DesignBasis};
+use crate::basis::{Assumption, DesignBasis};
 use crate::facts::{Country, Facts};
 use crate::note::{Figure, TraceEntry, Warning};
 use crate::sizing::Plant;

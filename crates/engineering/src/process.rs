@@ -59,6 +59,8 @@ pub(crate) enum Mechanism {
     Adsorption,
     Disinfection,
     Oxidation,
+    Ozonation,
+    Cooling,
     Sludge,
 }
 
@@ -125,6 +127,7 @@ catalogue! {
     screening Screening "P01" "screening" "Screening";
     grit Grit "P02" "grit" "Grit removal";
     equalisation Equalisation "P03" "equalisation" "Equalization";
+    cooling Cooling "X01" "cooling" "Cooling";
     metals_precipitation MetalsPrecipitation "P10" "metals-precipitation" "Chemical precipitation of metals";
     coagulation Coagulation "P08" "coagulation" "Coagulation-flocculation";
     daf Daf "P07" "daf" "Dissolved air flotation (DAF)";
@@ -138,6 +141,7 @@ catalogue! {
     sbr Sbr "S03" "sbr" "Sequencing batch reactor (SBR)";
     secondary_clarifier SecondaryClarifier "P12" "secondary-clarifier" "Secondary clarifier";
     sand_filter SandFilter "T01" "sand-filter" "Multimedia filtration";
+    ozone Ozone "T07" "ozone" "Ozonation";
     gac Gac "T02" "gac" "Granular activated carbon (GAC)";
     ultrafiltration Ultrafiltration "T04" "ultrafiltration" "Ultrafiltration (UF)";
     reverse_osmosis ReverseOsmosis "T06" "reverse-osmosis" "Reverse osmosis (RO)";

@@ -26,11 +26,6 @@ impl Water {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Parameter, f64)> + '_ {
         self.0.iter().map(|(&parameter, &value)| (parameter, value))
     }
-
-    /// The highest of the metals, with its concentration.
-    pub(crate) fn metals(&self) -> impl Iterator<Item = (Parameter, f64)> + '_ {
-        Parameter::METALS.iter().filter_map(|&metal| self.get(metal).map(|value| (metal, value)))
-    }
 }
 
 impl FromIterator<(Parameter, f64)> for Water {

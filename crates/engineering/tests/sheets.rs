@@ -1,7 +1,7 @@
 //! The technical sheets end to end: the ones committed here, and the shared ones where they are at hand.
 
 use engineering::{
-    CheckStatus, CostEstimate, DesignBasis, Facts, Language, Parameter, Plant, ProposalType, SheetReading, Train,
+    CheckStatus, CostEstimate, DesignBasis, Facts, Language, Parameter, Plant, ProposalType, SheetReading,
     TrainComparison, basis, check, cost, report, sheet, sizing, train,
 };
 use serde_json::Value;
@@ -78,27 +78,236 @@ fn design_of(data: &Value, facts: &Facts) -> Design {
     Design { reading, basis, trains, plant, estimate }
 }
 
+/// Every number of a JSON document is finite: JSON has no other, so none was turned into a null either.
+fn has_null_number(value: &Value, optional: &[&str]) -> Option<String> {
+    match value {
+        Value::Object(map) => map.iter().find_map(|(key, value)| {
+            if value.is_null() && !optional.contains(&key.as_str()) {
+                return Some(key.clone());
+            }
+            has_null_number(value, optional)
+        }),
+        Value::Array(items) => items.iter().find_map(|item| has_null_number(item, optional)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}
+
 #[test]
-fn summary_of_all_sheets() {
+fn the_design_flow_is_the_flow_to_be_treated() {
     for sheet in sheets() {
         let d = design(&sheet);
-        println!("\n=== {} Q {:.1} PF {:.2} conf {:?} {:.2}", sheet.name, d.basis.flow_m3_per_day.m3_per_day(), d.basis.peak_factor.value(), d.basis.confidence, d.basis.data_score.value());
-        for c in &d.trains.candidates {
-            println!("  cand {:45} score {:.3} margin {:.2} worst {:.2} ({:?}) capex {:.0} opex {:.0} area {:.0} :: {}", c.train.name, c.score.value(), c.margin, c.margin_at_worst, c.tightest, c.capex.usd(), c.opex_per_year.usd(), c.area_m2.m2(), c.train.units.iter().map(|u| u.as_str()).collect::<Vec<_>>().join(" "));
+        let found = d.plant.flow_m3_per_day.m3_per_day();
+        let facts = &sheet.document["facts"];
+        if let Some(expected) = facts["treated_flow_m3_day"].as_f64() {
+            assert!((found - expected).abs() <= 0.005 * expected, "{}: {found} is not {expected}", sheet.name);
         }
-        for r in &d.trains.rejected { println!("  rej {} {:?}: {}", r.technology, r.code, r.reason); }
-        for row in &d.plant.efficiency {
-            println!("  {:18} {:>10} -> {:>10} [{:.4} .. {:.4}] {:5.1} % {:?} limit {:?}", row.name, row.influent, row.effluent, row.effluent_at_best, row.effluent_at_worst, row.removal_percent, row.stage, row.limit);
+        if let Some(most) = facts["treated_flow_m3_day_max"].as_f64() {
+            assert!(0.0 < found && found <= most, "{}: {found}", sheet.name);
         }
-        for e in &d.plant.equipment { println!("  eq {} | {} | {} | {:.0} m3/d {:.2} kW {:.0} USD", e.kind, e.specifications, e.dimensions, e.capacity_m3_per_day.m3_per_day(), e.power_kw.kw(), e.capex.usd()); }
-        println!("  capex {:?}", d.estimate.capex);
-        println!("  opex {:?}", d.estimate.opex);
-        println!("  acc {:?} per m3 {:.2} per m3/d {:.0} kwh/m3 {:.2} area {:.0} sludge {:.0} kg/d months {}", d.estimate.accuracy.aace_class, d.estimate.opex_usd_per_m3.value(), d.estimate.capex_usd_per_m3_per_day.value(), d.plant.specific_energy_kwh_per_m3.value(), d.plant.area_m2.m2(), d.plant.dry_solids_kg_per_day.kg_per_day(), d.plant.implementation_months);
-        println!("  compliance {} critical {:?} savings {:?}", d.plant.overall_compliance, d.plant.critical_parameters, d.estimate.annual_savings);
-        for a in report::assumptions(&d.basis, &d.plant, &d.estimate) { println!("  as {}: {}", a.name, a.text); }
-        for w in report::warnings(&d.basis, &d.trains, &d.plant, &d.estimate) { println!("  warn {} {} {:?}", w.code.as_str(), w.message, w.fields); }
-        for c in check::run(&d.basis, &d.trains, &d.plant, &d.estimate) { if c.status != CheckStatus::Passed { println!("  check {} {:?} {}", c.id, c.status, c.message); } }
-        for c in &d.trains.reference_cases { println!("  ref {} {:.2} {:?}", c.case_id, c.similarity.value(), c.why_relevant); }
-        let _ = (&d.reading, Parameter::Bod5, Train::clone(&d.trains.chosen));
+        if let Some(bod) = facts["bod5_mg_l"].as_f64() {
+            assert_eq!(d.basis.value(Parameter::Bod5), Some(bod), "{}", sheet.name);
+        }
+        if let Some(chromium) = facts["chromium_mg_l"].as_f64() {
+            let read = d.basis.value(Parameter::Chromium).unwrap();
+            assert!((read - chromium).abs() < 1e-9, "{}: {read}", sheet.name);
+        }
     }
+}
+
+#[test]
+fn every_parameter_of_the_sheet_with_a_load_is_in_the_efficiency_table_once() {
+    for sheet in sheets() {
+        let d = design(&sheet);
+        for read in d.reading.parameters.iter().filter(|read| read.parameter.has_load()) {
+            let rows: Vec<_> = d.plant.efficiency.iter().filter(|row| row.parameter == read.parameter).collect();
+            assert_eq!(rows.len(), 1, "{} {:?}", sheet.name, read.parameter);
+            assert_eq!(rows[0].influent, read.value, "{} {:?}", sheet.name, read.parameter);
+        }
+        let names: BTreeSet<_> = d.plant.efficiency.iter().map(|row| &row.name).collect();
+        assert_eq!(names.len(), d.plant.efficiency.len(), "{}", sheet.name);
+        for row in &d.plant.efficiency {
+            assert!((0.0..=100.0).contains(&row.removal_percent), "{} {row:?}", sheet.name);
+            if row.influent > 0.0 {
+                let real = ((row.influent - row.effluent) / row.influent * 100.0).max(0.0);
+                assert!((real - row.removal_percent).abs() <= 0.5, "{} {row:?}", sheet.name);
+            } else {
+                assert_eq!((row.effluent, row.removal_percent, row.present), (0.0, 0.0, false), "{}", sheet.name);
+            }
+            assert!(row.effluent_at_best <= row.effluent && row.effluent <= row.effluent_at_worst, "{} {row:?}", sheet.name);
+            let warned = d.plant.warnings.iter().any(|w| w.code.as_str() == "PARAMETER_RISES" && w.message.starts_with(&row.name));
+            assert_eq!(warned, row.rises, "{} {row:?}", sheet.name);
+        }
+    }
+}
+
+#[test]
+fn money_adds_up_to_the_cent() {
+    for sheet in sheets() {
+        let d = design(&sheet);
+        let (capex, opex) = (&d.estimate.capex, &d.estimate.opex);
+        let equipment: i64 = d.plant.equipment.iter().map(|item| item.capex.cents).sum();
+        assert_eq!(equipment, capex.equipment.cents, "{}", sheet.name);
+        let lines = [
+            capex.equipment,
+            capex.civil_works,
+            capex.installation_piping,
+            capex.engineering_supervision,
+            capex.contingency,
+        ];
+        assert_eq!(lines.iter().map(|line| line.cents).sum::<i64>(), capex.total.cents, "{}", sheet.name);
+        assert!(lines.iter().all(|line| line.cents > 0), "{} {capex:?}", sheet.name);
+        let lines = [opex.electrical_energy, opex.chemicals, opex.personnel, opex.maintenance_spare_parts];
+        assert_eq!(lines.iter().map(|line| line.cents).sum::<i64>(), opex.total.cents, "{}", sheet.name);
+        assert!(lines.iter().all(|line| line.cents >= 0) && opex.total.cents > 0, "{} {opex:?}", sheet.name);
+    }
+}
+
+#[test]
+fn equipment_is_unique_and_dimensioned() {
+    for sheet in sheets() {
+        let d = design(&sheet);
+        let mut seen = BTreeSet::new();
+        for item in &d.plant.equipment {
+            let key = (item.kind.clone(), item.stage.as_str(), item.capacity_m3_per_day.m3_per_day().to_bits());
+            assert!(seen.insert(key), "{} {}", sheet.name, item.kind);
+            assert!(item.capacity_m3_per_day.m3_per_day() > 0.0, "{} {}", sheet.name, item.kind);
+            assert!(!item.dimensions.is_empty() && !item.specifications.is_empty(), "{} {}", sheet.name, item.kind);
+            assert!(item.risk_factor.value() <= 1.0, "{} {}", sheet.name, item.kind);
+        }
+    }
+}
+
+#[test]
+fn every_assumption_about_missing_data_is_named_once() {
+    for sheet in sheets() {
+        let d = design(&sheet);
+        let all = report::assumptions(&d.basis, &d.plant, &d.estimate);
+        assert!(!all.is_empty(), "{}", sheet.name);
+        let texts: BTreeSet<_> = all.iter().map(|assumption| &assumption.text).collect();
+        assert_eq!(texts.len(), all.len(), "{}", sheet.name);
+        for influent in d.basis.influent.iter().filter(|influent| !influent.origin.is_given()) {
+            assert!(all.iter().any(|assumption| assumption.name == influent.name), "{} {}", sheet.name, influent.name);
+        }
+        for expected in sheet.document["facts"]["must_assume"].as_array().into_iter().flatten() {
+            let expected = expected.as_str().unwrap();
+            assert!(all.iter().any(|a| a.text.contains(expected)), "{}: {expected} is not among the assumptions", sheet.name);
+        }
+    }
+}
+
+#[test]
+fn no_check_fails() {
+    for sheet in sheets() {
+        let d = design(&sheet);
+        let checks = check::run(&d.basis, &d.trains, &d.plant, &d.estimate);
+        let ids: BTreeSet<_> = checks.iter().map(|check| &check.id).collect();
+        assert_eq!(ids.len(), checks.len(), "{}", sheet.name);
+        for check in checks {
+            assert_ne!(check.status, CheckStatus::Failed, "{} {check:?}", sheet.name);
+        }
+        assert!(d.plant.overall_compliance, "{} {:?}", sheet.name, d.plant.warnings);
+    }
+}
+
+#[test]
+fn the_same_input_gives_byte_equal_results_also_through_storage() {
+    for sheet in sheets() {
+        let facts = facts(&sheet.document);
+        let d = design(&sheet);
+        let again = design(&sheet);
+        let text = |d: &Design| {
+            [
+                serde_json::to_string(&d.reading).unwrap(),
+                serde_json::to_string(&d.basis).unwrap(),
+                serde_json::to_string(&d.trains).unwrap(),
+                serde_json::to_string(&d.plant).unwrap(),
+                serde_json::to_string(&d.estimate).unwrap(),
+            ]
+        };
+        assert_eq!(text(&d), text(&again), "{}", sheet.name);
+        // Each step from what was stored of the one before.
+        let reading: SheetReading = serde_json::from_str(&text(&d)[0]).unwrap();
+        assert_eq!(reading, d.reading, "{}", sheet.name);
+        let basis: DesignBasis = serde_json::from_str(&text(&d)[1]).unwrap();
+        assert_eq!(basis, d.basis, "{}", sheet.name);
+        let trains: TrainComparison = serde_json::from_str(&text(&d)[2]).unwrap();
+        assert_eq!(trains, d.trains, "{}", sheet.name);
+        let plant: Plant = serde_json::from_str(&text(&d)[3]).unwrap();
+        assert_eq!(plant, d.plant, "{}", sheet.name);
+        assert_eq!(basis::derive(&reading, &facts).unwrap(), d.basis, "{}", sheet.name);
+        assert_eq!(sizing::size(&basis, &trains.chosen), d.plant, "{}", sheet.name);
+        assert_eq!(cost::estimate(&basis, &facts, &plant), d.estimate, "{}", sheet.name);
+    }
+}
+
+#[test]
+fn no_number_is_lost_and_nothing_typed_is_repeated() {
+    let optional = [
+        "field", "target", "least", "most", "value", "limit", "stage", "process", "water_price_usd_per_m3",
+        "reusable_flow_m3_per_day", "tightest", "flow", "annual_savings", "payback_years", "roi_percent", "peak_factor",
+        "operating_hours_per_day", "people", "objective", "discharge",
+    ];
+    for sheet in sheets() {
+        let d = design(&sheet);
+        for value in [
+            serde_json::to_value(&d.basis).unwrap(),
+            serde_json::to_value(&d.trains).unwrap(),
+            serde_json::to_value(&d.plant).unwrap(),
+            serde_json::to_value(&d.estimate).unwrap(),
+        ] {
+            assert_eq!(has_null_number(&value, &optional), None, "{}", sheet.name);
+            let client = sheet.document["project"]["client"].as_str().unwrap();
+            assert!(!value.to_string().contains(client), "{}", sheet.name);
+        }
+    }
+}
+
+#[test]
+fn rejected_alternatives_and_cases_are_unique() {
+    for sheet in sheets() {
+        let d = design(&sheet);
+        assert!(d.trains.candidates.len() >= 3 && !d.trains.rejected.is_empty(), "{}", sheet.name);
+        let names: BTreeSet<_> = d.trains.rejected.iter().map(|other| &other.technology).collect();
+        assert_eq!(names.len(), d.trains.rejected.len(), "{}", sheet.name);
+        let cases: BTreeSet<_> = d.trains.reference_cases.iter().map(|case| &case.case_id).collect();
+        assert_eq!(cases.len(), d.trains.reference_cases.len(), "{}", sheet.name);
+        assert!(d.trains.reference_cases.iter().all(|case| (0.5..=1.0).contains(&case.similarity.value())));
+    }
+}
+
+#[test]
+fn a_regulation_that_does_not_govern_the_discharge_point_is_a_finding() {
+    let sheet = sheets().into_iter().find(|sheet| sheet.name == "dairy-cheese-230").unwrap();
+    let d = design(&sheet);
+    let finding = d.basis.warnings.iter().find(|warning| warning.code.as_str() == "REGULATION_MISMATCH").unwrap();
+    assert!(finding.fields.iter().any(|field| field.ends_with("discharge-point")));
+    // The strictest of the named regulation and the sewer's.
+    assert_eq!(d.basis.limit(Parameter::OilGrease).map(|limit| limit.most), Some(15.0));
+    assert_eq!(d.basis.limit(Parameter::Bod5).map(|limit| limit.most), Some(200.0));
+}
+
+#[test]
+fn bad_flows_are_unusable_and_name_their_field() {
+    let sheet = sheets().into_iter().find(|sheet| sheet.name == "dairy-cheese-230").unwrap();
+    let facts = facts(&sheet.document);
+    for value in [serde_json::json!("0"), serde_json::json!(-230), serde_json::json!("-1"), serde_json::json!(0)] {
+        let mut data = sheet.document["data"].clone();
+        data["technical_sections"][1]["fields"][2]["value"] = value.clone();
+        let refused = basis::derive(&sheet::read(&data, &BTreeSet::new()), &facts).unwrap_err();
+        let named = refused.findings.iter().flat_map(|finding| &finding.fields);
+        assert!(named.into_iter().any(|field| field == "economics-scale/wastewater-generated"), "{value}");
+    }
+    let empty = basis::derive(&sheet::read(&serde_json::json!({}), &BTreeSet::new()), &facts).unwrap_err();
+    assert!(empty.findings.iter().any(|finding| finding.code.as_str() == "SHEET_EMPTY"));
+}
+
+#[test]
+fn a_flow_that_can_not_be_read_is_derived_from_the_consumption_with_a_warning() {
+    let sheet = sheets().into_iter().find(|sheet| sheet.name == "dairy-cheese-230").unwrap();
+    let mut data = sheet.document["data"].clone();
+    data["technical_sections"][1]["fields"][2]["unit"] = "barrels/fortnight".into();
+    let d = design_of(&data, &facts(&sheet.document));
+    assert!((d.basis.flow_m3_per_day.m3_per_day() - 0.9 * 350.0).abs() < 1e-9);
+    assert!(d.basis.warnings.iter().any(|warning| warning.code.as_str() == "UNIT_UNKNOWN"));
+    assert!(d.basis.assumptions.iter().any(|assumption| assumption.name == "Wastewater flow"));
 }

@@ -290,6 +290,9 @@ async fn nothing_personal_and_no_secret_is_in_clear_anywhere() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
     let _listening = tracing::subscriber::set_default(subscriber);
+    // While there is but one subscriber, tracing asks only the thread that passes an event first whether anybody listens,
+    // and remembers the answer of a test beside this one that nobody does.
+    let _another = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::new());
     let service = start().await;
     let mut client = service.client();
     let planted = [

@@ -78,7 +78,9 @@ pub(super) fn influent(
         let text = format!("Alkalinity is not given: {} assumed for nitrification and chemical doses.", with_range(range, "mg/L CaCO₃"));
         notes.assumptions.push(Assumption::new("Alkalinity", text, Mark::K, "Metcalf & Eddy 5th ed.").number(range, "mg/L CaCO₃"));
     }
-    biodegradability(&found, notes);
+    if kind != SectorKind::OilMetal {
+        biodegradability(&found, notes);
+    }
     found
 }
 

@@ -43,7 +43,9 @@ pub(super) fn set(
     let mut regulations = sheet.regulations.clone();
     mismatches(&regulations, receiver, country, kind, notes);
     let (mut assumed, mut guessed) = (false, false);
-    let covers_discharge = regulations.iter().any(|&regulation| governs(regulation, receiver));
+    let covers_discharge = regulations.iter().any(|&regulation| {
+        regulation.country().is_none_or(|home| home == country || country == Country::Other) && governs(regulation, receiver)
+    });
     if objective == Objective::Supply {
         if regulations.is_empty() {
             let regulation = match country {

@@ -6,7 +6,7 @@ use crate::note::{Mark, TraceEntry, Warning, WarningCode, shown};
 use crate::parameter::Parameter;
 use crate::sizing::{Criterion, Criticality};
 use crate::water::Water;
-use units::{Area, Flow, Length, Ratio, Volume};
+use units::{Area, Flow, Length, Volume};
 
 /// How much of a parameter a unit removes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -377,9 +377,4 @@ pub(crate) fn pump_kw(flow_m3_h: f64, head_m: f64) -> f64 {
 /// Power in kW for a velocity gradient: P = G² µ V, µ at 20 °C.
 pub(crate) fn mixing_kw(gradient_per_s: f64, volume_m3: f64) -> f64 {
     gradient_per_s.powi(2) * 1.002e-3 * volume_m3 / 1000.0
-}
-
-/// A ratio held to what is sensible.
-pub(crate) fn held(value: f64, least: f64, most: f64) -> f64 {
-    Ratio::clamped(value).value().clamp(least, most)
 }

@@ -63,7 +63,7 @@ impl UnitProcess for Uasb {
 
     fn size(&self, inlet: &Inlet<'_>, outlet: &Water) -> Design {
         let mut design = Design::default();
-        let celsius = inlet.basis.temperature.celsius();
+        let celsius = inlet.water.get(Parameter::Temperature).unwrap_or_else(|| inlet.basis.temperature.celsius());
         let sewage = inlet.basis.kind == SectorKind::Domestic;
         let olr = loading(celsius);
         let hours = if sewage { 8.0 } else { 4.0 };
@@ -102,7 +102,7 @@ impl UnitProcess for Uasb {
         let lines = inlet.lines();
         let each = units::Area::clamped(area.m2() / f64::from(lines));
         let specifications = format!(
-            "{v:.0} m³, {:.1} kg COD/(m³·d), v_up {upflow:.2} m/h, three-phase separators, {gas:.0} Nm³/d CH4 to flare",
+            "{v:.0} m³ in {lines} reactor(s), {:.1} kg COD/(m³·d), v_up {upflow:.2} m/h, three-phase separators, {gas:.0} Nm³/d CH4 to flare",
             inlet.load(Parameter::Cod) / v
         );
         let size = inlet.q() * (inlet.water.of(Parameter::Cod) / 3000.0).max(1.0).powf(0.65);

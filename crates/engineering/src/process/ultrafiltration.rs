@@ -1,6 +1,6 @@
 //! T04 Ultrafiltration, the pre-treatment of reverse osmosis.
 
-use super::{Design, Dose, Inlet, Item, Mechanism, ProcessId, Reject, Spec, Stage, UnitProcess, logs, only_within, share};
+use super::{Design, Dose, Inlet, Item, Mechanism, Reject, Spec, Stage, UnitProcess, logs, only_within, share};
 use crate::note::Mark;
 use crate::parameter::Parameter;
 use crate::water::Water;

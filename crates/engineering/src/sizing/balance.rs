@@ -246,6 +246,8 @@ fn goes_to_sludge(mechanism: Mechanism, parameter: Parameter) -> bool {
         | Mechanism::Adsorption
         | Mechanism::Disinfection
         | Mechanism::Oxidation
+        | Mechanism::Ozonation
+        | Mechanism::Cooling
         | Mechanism::Sludge => false,
     }
 }

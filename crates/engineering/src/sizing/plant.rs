@@ -22,14 +22,16 @@ pub(super) fn of(basis: &DesignBasis, units: &[ProcessId]) -> Plant {
     let mut results: Vec<UnitResult> = Vec::new();
     let mut methane = 0.0;
     for step in &balance.steps {
-        outside(step, basis, &mut warnings);
+        outside(step, &mut warnings);
         for warning in &step.design.warnings {
             if !warnings.contains(warning) {
                 warnings.push(warning.clone());
             }
         }
         trace.extend(step.design.trace.iter().cloned());
-        trace.push(propagation(step));
+        if !step.spread.is_empty() {
+            trace.push(propagation(step));
+        }
         let bought = equipment_of(step);
         methane += step.design.methane_nm3_d;
         chemicals.extend(step.design.doses.iter().filter(|dose| dose.kg_d > 0.0).map(|dose| ChemicalUse {
@@ -103,15 +105,9 @@ pub(crate) fn energy_kwh(item: &Equipment) -> f64 {
 }
 
 /// Warns where the water is outside what a unit's data hold for.
-fn outside(step: &Step, basis: &DesignBasis, warnings: &mut Vec<Warning>) {
+fn outside(step: &Step, warnings: &mut Vec<Warning>) {
     for within in step.id.process().spec().applicable {
-        let value = match within.parameter {
-            Parameter::Temperature => basis.temperature.celsius(),
-            parameter => match step.entering.get(parameter) {
-                Some(value) => value,
-                None => continue,
-            },
-        };
+        let Some(value) = step.entering.get(within.parameter) else { continue };
         if !(within.least..=within.most).contains(&value) {
             let message = format!(
                 "{}: {} is {} {}, outside the range of {} to {} its design data hold for.",

@@ -242,9 +242,20 @@ fn rejection(chosen: &Evaluated, other: &Evaluated) -> RejectedAlternative {
         );
         return base(RejectionCode::NotCompliant, worst, least, "%", reason);
     }
-    let more = |this: f64, that: f64| (this / that - 1.0) * 100.0;
+    // `+ 0.0` keeps a rounded difference of nothing from showing a minus.
+    let more = |this: f64, that: f64| ((this / that - 1.0) * 100.0).round() + 0.0;
     let value = more(c.present_value.usd(), chosen.candidate.present_value.usd());
     let area = more(c.area_m2.m2(), chosen.candidate.area_m2.m2());
+    let (ours, theirs) = (chosen.candidate.train.units.len(), c.train.units.len());
+    if ours < theirs && chosen.candidate.score.value() - c.score.value() < TIE {
+        let reason = format!(
+            "Its score of {:.2} is equal to the {:.2} of the chosen train within {TIE}, but it needs {theirs} units \
+             instead of {ours}.",
+            c.score.value(),
+            chosen.candidate.score.value()
+        );
+        return base(RejectionCode::Dominated, theirs as f64, ours as f64, "units", reason);
+    }
     let reason = format!(
         "Score {:.2} against {:.2}: present value {:+.0} %, area {:+.0} %, operability {:.2} against {:.2}.",
         c.score.value(),

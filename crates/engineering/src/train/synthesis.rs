@@ -82,6 +82,12 @@ fn front(basis: &DesignBasis, gates: &mut Vec<Gate>) -> Front {
         units.push(U::Equalisation);
         gate(gates, "G2", "Swings of flow and load", "equalization", basis.peak_factor.value(), 1.5, "-");
     }
+    let celsius = basis.temperature.celsius();
+    let most = basis.limit(P::Temperature).map_or(38.0, |limit| limit.most).min(if biology { 38.0 } else { 100.0 });
+    if celsius > most {
+        units.push(U::Cooling);
+        gate(gates, "G2b", "Temperature", "cooling", celsius, most, "°C");
+    }
     // What bacteria do not stand, in mg/L.
     const INHIBITION: [(P, f64); 6] =
         [(P::Copper, 1.0), (P::Nickel, 2.0), (P::Zinc, 5.0), (P::ChromiumVi, 1.0), (P::Lead, 1.0), (P::Chromium, 10.0)];
@@ -179,7 +185,7 @@ fn anaerobic(basis: &DesignBasis, front: &Front) -> Result<Vec<U>, Box<RejectedA
     };
     let cod = entering(P::Cod);
     let load = basis.flow_m3_per_day.m3_per_day() * cod / 1000.0;
-    let celsius = basis.temperature.celsius();
+    let celsius = entering(P::Temperature);
     let rejected = |what: &str, number: f64, threshold: f64, unit: &str, below: bool| {
         let relation = if below { "below" } else { "above" };
         Box::new(RejectedAlternative {
@@ -210,7 +216,7 @@ fn anaerobic(basis: &DesignBasis, front: &Front) -> Result<Vec<U>, Box<RejectedA
     if celsius > 45.0 {
         return Err(rejected("the temperature", celsius, 45.0, "°C", false));
     }
-    if !domestic && load < 100.0 {
+    if load < 100.0 {
         return Err(rejected("the COD load", load, 100.0, "kg/d", true));
     }
     let sulfate = entering(P::Sulfates) / cod.max(1.0);
@@ -232,12 +238,21 @@ fn finished(basis: &DesignBasis, mut units: Vec<U>) -> (Vec<U>, Plant) {
     const MOST_REPAIRS: u32 = 10;
     sort(&mut units);
     units.extend([U::Thickener, U::Dewatering]);
+    // Water that is used again needs a residual on its way.
+    if !basis.reuse.is_empty() {
+        units.push(U::Chlorination);
+    }
     sort(&mut units);
     let mut plant = sizing::units(basis, &units);
     for _ in 0..MOST_REPAIRS {
         let Some(more) = repair(basis, &units, &plant) else { break };
         units.extend(more);
         sort(&mut units);
+        plant = sizing::units(basis, &units);
+    }
+    // Membranes hold back what a filter would: one of the two is enough.
+    if units.contains(&U::Ultrafiltration) && units.contains(&U::SandFilter) {
+        units.retain(|unit| *unit != U::SandFilter);
         plant = sizing::units(basis, &units);
     }
     // Below 5 kg/d of dry solids a press is not worth it: the sludge is hauled as a liquid.
@@ -274,11 +289,16 @@ fn repair(basis: &DesignBasis, units: &[U], plant: &Plant) -> Option<Vec<U>> {
             P::Tss | P::Turbidity | P::HelminthEggs => filter(),
             P::Bod5 if biology => filter(),
             P::Bod5 | P::Cod | P::Toc | P::Color | P::Phenols | P::Surfactants => {
-                if has(U::Gac) {
+                // Carbon is dear: it comes only where ozone is not enough for the limit itself.
+                let next = if !has(U::Ozone) {
+                    U::Ozone
+                } else if !has(U::Gac) && found > limit.most {
+                    U::Gac
+                } else {
                     return None;
-                }
+                };
                 let mut more = filter().unwrap_or_default();
-                more.push(U::Gac);
+                more.push(next);
                 Some(more)
             }
             P::Tp if biology => (!has(U::PhosphorusPrecipitation)).then(|| vec![U::PhosphorusPrecipitation]),
@@ -323,11 +343,11 @@ fn repair(basis: &DesignBasis, units: &[U], plant: &Plant) -> Option<Vec<U>> {
             | P::Cyanide => with_separator(U::MetalsPrecipitation).or_else(filter),
             P::OilGrease | P::Tph => (!has(U::Daf)).then(|| vec![U::Equalisation, U::Daf]).or_else(filter),
             P::Ph => (!has(U::PhAdjustment)).then(|| vec![U::PhAdjustment]),
-            // Nitrogen is a matter of the biology, temperature of cooling: no unit to add.
+            P::Temperature => (!has(U::Cooling)).then(|| vec![U::Cooling]),
+            // Nitrogen is a matter of the biology: no unit to add.
             P::Tn
             | P::Tkn
             | P::AmmoniaN
-            | P::Temperature
             | P::Alkalinity
             | P::Sulfide
             | P::SettleableSolids
@@ -395,7 +415,8 @@ fn polish_gates(basis: &DesignBasis, plan: &mut Plan) {
     };
     note(U::PhosphorusPrecipitation, "G11", "Phosphorus", P::Tp);
     note(U::SandFilter, "G12", "Polishing of solids", P::Tss);
-    note(U::Gac, "G13", "Refractory COD", P::Cod);
+    note(U::Ozone, "G13", "Refractory COD", P::Cod);
+    note(U::Gac, "G13b", "Refractory COD beyond ozone", P::Cod);
     note(U::ReverseOsmosis, "G14", "Salts", P::Tds);
     note(U::Chlorination, "G15", "Pathogens", P::FecalColiforms);
     note(U::Uv, "G15b", "Pathogens, by light", P::FecalColiforms);
