@@ -25,7 +25,7 @@ pub(crate) const MAX_LIMIT: u32 = 100;
 /// A page of a list that is sorted by time, newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
-    /// How many at most; more than 100 are never given.
+    /// How many at most; more than 101 are never given: a page of 100, and one more that tells whether there are more.
     pub limit: u32,
     /// Time and id of the last one of the page before; `None` for the first page.
     pub before: Option<(DateTime<Utc>, Uuid)>,
@@ -229,7 +229,7 @@ impl Page {
     }
 
     fn limit(&self) -> i64 {
-        i64::from(self.limit.clamp(1, MAX_LIMIT))
+        i64::from(self.limit.clamp(1, MAX_LIMIT + 1))
     }
 
     fn time(&self) -> Option<DateTime<Utc>> {

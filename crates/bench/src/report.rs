@@ -110,7 +110,7 @@ impl Report {
             let _ = writeln!(
                 text,
                 "| {scenario} | {meaning} | {projects} | {per_second:.0} | {p50_ms:.2} | {p99_ms:.2} | {max_ms:.2} | \
-                 {ratio:.2} | {answers} | {failures} |"
+                 {ratio:.3} | {answers} | {failures} |"
             );
         }
         if let Some(Generation { proposals, latency: Distribution { p50_ms, p99_ms, max_ms } }) = &self.generation {
@@ -215,7 +215,7 @@ mod tests {
     fn the_table_holds_what_was_measured() {
         let text = report(3, 500).markdown();
         for line in [
-            "| me | the own account | 100 | 9000 | 1.23 | 5.68 | 9.00 | 1.50 | 500 | 3 |",
+            "| me | the own account | 100 | 9000 | 1.23 | 5.68 | 9.00 | 1.500 | 500 | 3 |",
             "| 20 in a row, offline | 1 | 6 | 9 |",
             "| idle | 41.2 | 44.0 |",
             "me: the first failure was: 500 INTERNAL_ERROR",

@@ -1,16 +1,15 @@
 //! The project data document: one free JSON object per project, usually holding the technical sheet.
 //!
 //! Nothing here enforces a shape. What people store is stored; parts that look like the sheet are compared by section
-//! and field, everything else as plain JSON. [`bounds`] refuses what no document may hold, [`merge()`] makes the new
+//! and field, everything else as plain JSON. [`too_large`] says what no project may hold, [`merge()`] makes the new
 //! document (a replacement needs no function: the body *is* the new document), [`diff()`] says what became different
 //! and [`apply()`] makes that difference again on replay.
 //!
 //! Texts that may say something about a person are wrapped in [`crate::Personal`] wherever a [`DataDiff`] holds them.
 //! What counts as such is decided by place, in `privacy`.
 
-pub mod bounds;
-
 mod apply;
+mod bounds;
 mod changes;
 mod compare;
 mod completeness;
@@ -25,7 +24,7 @@ mod timeline;
 mod tests;
 
 pub use apply::apply;
-pub use bounds::too_large;
+pub use bounds::{MAX_BYTES, too_large};
 pub use changes::{DataDiff, FieldChange, FieldPart, OrderChange, PointerChange, SectionChange, SectionPart, touched};
 pub use compare::diff;
 pub use completeness::{Completeness, completeness};

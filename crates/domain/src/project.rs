@@ -130,11 +130,13 @@ pub struct Project {
     /// The number of its last event.
     pub version: u64,
     /// Where it is in its life.
+    #[serde(flatten)]
     pub state: State,
 }
 
 /// Where a project is in its life.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
 pub enum State {
     /// Nobody has opened it.
     #[default]

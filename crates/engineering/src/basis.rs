@@ -272,7 +272,8 @@ pub fn derive(sheet: &SheetReading, facts: &Facts) -> Result<DesignBasis, Unusab
         return Err(unusable(&notes, Warning::new(WarningCode::SheetEmpty, "The technical sheet is empty.")));
     }
     let (kind, defaults) = quality::kind_and_defaults(sheet, facts);
-    let treated = flow::treated(sheet, kind, defaults.subsector, &mut notes).map_err(|finding| unusable(&notes, finding))?;
+    let treated =
+        flow::treated(sheet, kind, defaults.subsector, &mut notes).map_err(|finding| unusable(&notes, finding))?;
     if sheet.parameters.is_empty() {
         let message = "No water-quality parameter could be used; give at least BOD, COD and TSS.";
         let finding = Warning::new(WarningCode::ParametersMissing, message)
@@ -297,7 +298,8 @@ pub fn derive(sheet: &SheetReading, facts: &Facts) -> Result<DesignBasis, Unusab
     let temperature = influent.iter().find(|influent| influent.parameter == Parameter::Temperature);
     let temperature = Temperature::clamped(temperature.map_or(20.0, |influent| influent.value));
     let flow = treated.flow;
-    let reuse_price = sheet.water_price_usd_per_m3.as_ref().map(|price| price.value).filter(|price| price.value() > 0.0);
+    let reuse_price =
+        sheet.water_price_usd_per_m3.as_ref().map(|price| price.value).filter(|price| price.value() > 0.0);
     notes.assumptions.push(Assumption::new(
         "Design factors",
         "Biological units are sized for a maximum-month load of 1.2 x the average, media and membranes with a safety \

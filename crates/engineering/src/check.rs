@@ -87,12 +87,26 @@ fn check(id: &str, title: &str, fine: bool, otherwise: CheckStatus, expected: St
             format!("{title}: expected {expected}, found {actual}.")
         }
     };
-    Check { id: id.to_owned(), title: title.to_owned(), status, expected: Some(expected), actual: Some(actual), message }
+    Check {
+        id: id.to_owned(),
+        title: title.to_owned(),
+        status,
+        expected: Some(expected),
+        actual: Some(actual),
+        message,
+    }
 }
 
 fn skipped(id: &str, title: &str, why: &str) -> Check {
     let (expected, actual) = (None, None);
-    Check { id: id.to_owned(), title: title.to_owned(), status: CheckStatus::Skipped, expected, actual, message: why.to_owned() }
+    Check {
+        id: id.to_owned(),
+        title: title.to_owned(),
+        status: CheckStatus::Skipped,
+        expected,
+        actual,
+        message: why.to_owned(),
+    }
 }
 
 fn close(one: f64, other: f64, tolerance: f64) -> bool {
@@ -119,7 +133,14 @@ fn water(basis: &DesignBasis, plant: &Plant) -> Check {
         close(unit.flow_in_m3_per_day.m3_per_day(), out, 0.005)
     });
     let fine = units && close(entering, left, 0.005);
-    check("C01", "Water in equals water out", fine, CheckStatus::Failed, format!("{entering:.2} m³/d"), format!("{left:.2} m³/d"))
+    check(
+        "C01",
+        "Water in equals water out",
+        fine,
+        CheckStatus::Failed,
+        format!("{entering:.2} m³/d"),
+        format!("{left:.2} m³/d"),
+    )
 }
 
 fn masses(plant: &Plant) -> Option<Check> {
@@ -145,7 +166,14 @@ fn masses(plant: &Plant) -> Option<Check> {
 fn equipment_sum(plant: &Plant, estimate: &CostEstimate) -> Check {
     let sum = Money::sum(estimate.capex.equipment.year, plant.equipment.iter().map(|item| item.capex));
     let fine = sum == estimate.capex.equipment && sum.cents > 0;
-    check("C03", "Equipment list adds up to the equipment cost", fine, CheckStatus::Failed, usd(estimate.capex.equipment), usd(sum))
+    check(
+        "C03",
+        "Equipment list adds up to the equipment cost",
+        fine,
+        CheckStatus::Failed,
+        usd(estimate.capex.equipment),
+        usd(sum),
+    )
 }
 
 fn lines_sum(estimate: &CostEstimate) -> Check {
@@ -158,7 +186,14 @@ fn lines_sum(estimate: &CostEstimate) -> Check {
         .fold(opex.electrical_energy, Money::plus);
     let fine = capex_sum == capex.total && opex_sum == opex.total;
     let text = |one: Money, other: Money| format!("{} and {}", usd(one), usd(other));
-    check("C04", "CAPEX and OPEX are the sums of their lines", fine, CheckStatus::Failed, text(capex.total, opex.total), text(capex_sum, opex_sum))
+    check(
+        "C04",
+        "CAPEX and OPEX are the sums of their lines",
+        fine,
+        CheckStatus::Failed,
+        text(capex.total, opex.total),
+        text(capex_sum, opex_sum),
+    )
 }
 
 fn removals(plant: &Plant) -> Check {
@@ -173,9 +208,11 @@ fn removals(plant: &Plant) -> Check {
 fn propagation(plant: &Plant) -> Check {
     // Each unit starts where the one before it ends, and the last one is the table.
     let linked = plant.units.windows(2).all(|pair| {
-        pair[0].removals.iter().zip(&pair[1].removals).all(|(left, right)| {
-            left.parameter == right.parameter && close(left.leaving, right.entering, 1e-6)
-        })
+        pair[0]
+            .removals
+            .iter()
+            .zip(&pair[1].removals)
+            .all(|(left, right)| left.parameter == right.parameter && close(left.leaving, right.entering, 1e-6))
     });
     let last = plant.units.last().is_none_or(|unit| {
         plant.efficiency.iter().all(|row| {
@@ -183,7 +220,14 @@ fn propagation(plant: &Plant) -> Check {
         })
     });
     let actual = if linked && last { "equal" } else { "different" };
-    check("C06", "Effluent is the product of the removals of the train", linked && last, CheckStatus::Failed, "equal".to_owned(), actual.to_owned())
+    check(
+        "C06",
+        "Effluent is the product of the removals of the train",
+        linked && last,
+        CheckStatus::Failed,
+        "equal".to_owned(),
+        actual.to_owned(),
+    )
 }
 
 fn limits(basis: &DesignBasis, plant: &Plant) -> Check {
@@ -191,7 +235,8 @@ fn limits(basis: &DesignBasis, plant: &Plant) -> Check {
     if basis.limits.is_empty() {
         return skipped("C07", title, "No limit applies.");
     }
-    let mut broken: Vec<&str> = plant.efficiency.iter().filter(|row| !row.complies).map(|row| row.name.as_str()).collect();
+    let mut broken: Vec<&str> =
+        plant.efficiency.iter().filter(|row| !row.complies).map(|row| row.name.as_str()).collect();
     for property in &plant.properties {
         let Some(limit) = basis.limit(property.parameter) else { continue };
         let low = limit.least.is_some_and(|least| property.leaving < least);
@@ -222,19 +267,40 @@ fn each_once(basis: &DesignBasis, plant: &Plant) -> Check {
         basis.influent.iter().map(|influent| influent.parameter).filter(|parameter| parameter.has_load()).collect();
     let listed: Vec<Parameter> = plant.efficiency.iter().map(|row| row.parameter).collect();
     let count = |all: &[Parameter]| format!("{} parameters", all.len());
-    check("C09", "Every influent parameter once in the efficiency table", wanted == listed, CheckStatus::Failed, count(&wanted), count(&listed))
+    check(
+        "C09",
+        "Every influent parameter once in the efficiency table",
+        wanted == listed,
+        CheckStatus::Failed,
+        count(&wanted),
+        count(&listed),
+    )
 }
 
 fn catalogue(basis: &DesignBasis, plant: &Plant) -> Check {
     let stray = plant.efficiency.iter().find(|row| basis.value(row.parameter).is_none());
     let actual = stray.map_or("none".to_owned(), |row| row.name.clone());
-    check("C10", "Nothing outside the sheet, the catalogue and the library", stray.is_none(), CheckStatus::Failed, "none".to_owned(), actual)
+    check(
+        "C10",
+        "Nothing outside the sheet, the catalogue and the library",
+        stray.is_none(),
+        CheckStatus::Failed,
+        "none".to_owned(),
+        actual,
+    )
 }
 
 fn flow(basis: &DesignBasis, plant: &Plant) -> Check {
     let (one, other) = (basis.flow_m3_per_day.m3_per_day(), plant.flow_m3_per_day.m3_per_day());
     let text = |value: f64| format!("{} m³/d", shown(value));
-    check("C13", "Design flow is the flow to be treated", close(one, other, 0.001), CheckStatus::Failed, text(one), text(other))
+    check(
+        "C13",
+        "Design flow is the flow to be treated",
+        close(one, other, 0.001),
+        CheckStatus::Failed,
+        text(one),
+        text(other),
+    )
 }
 
 fn criteria(plant: &Plant) -> Check {
@@ -280,8 +346,16 @@ fn order(trains: &TrainComparison) -> Check {
         }
     }
     let sorted = units.windows(2).all(|pair| pair[0] < pair[1]);
-    let actual = if missing.is_empty() && sorted { "in order".to_owned() } else { format!("missing: {}", missing.join(", ")) };
-    check("C16", "Order and prerequisites of the train", missing.is_empty() && sorted, CheckStatus::Failed, "in order".to_owned(), actual)
+    let actual =
+        if missing.is_empty() && sorted { "in order".to_owned() } else { format!("missing: {}", missing.join(", ")) };
+    check(
+        "C16",
+        "Order and prerequisites of the train",
+        missing.is_empty() && sorted,
+        CheckStatus::Failed,
+        "in order".to_owned(),
+        actual,
+    )
 }
 
 fn sludge(plant: &Plant, estimate: &CostEstimate) -> Check {
@@ -289,8 +363,20 @@ fn sludge(plant: &Plant, estimate: &CostEstimate) -> Check {
     let paid = estimate.opex.of_which_sludge_disposal.cents > 0;
     let wet = plant.wet_sludge_kg_per_day.kg_per_day();
     let fine = (wet < 0.5 || paid) && wet * 1.001 >= dry;
-    let actual = format!("{} kg/d dry, {} kg/d wet, {} per year", shown(dry), shown(wet), usd(estimate.opex.of_which_sludge_disposal));
-    check("C17", "Sludge is accounted for and paid", fine, CheckStatus::Warning, "a cost for sludge that leaves".to_owned(), actual)
+    let actual = format!(
+        "{} kg/d dry, {} kg/d wet, {} per year",
+        shown(dry),
+        shown(wet),
+        usd(estimate.opex.of_which_sludge_disposal)
+    );
+    check(
+        "C17",
+        "Sludge is accounted for and paid",
+        fine,
+        CheckStatus::Warning,
+        "a cost for sludge that leaves".to_owned(),
+        actual,
+    )
 }
 
 fn energy(plant: &Plant, estimate: &CostEstimate) -> Check {
@@ -303,17 +389,35 @@ fn energy(plant: &Plant, estimate: &CostEstimate) -> Check {
     let fine = close(kwh, plant.energy_kwh_per_day.kwh(), 0.02)
         && close(cost, estimate.opex.electrical_energy.usd(), 0.02)
         && close(kwh / plant.flow_m3_per_day.m3_per_day(), plant.specific_energy_kwh_per_m3.value(), 0.02);
-    check("C19", "Energy of the equipment list equals the energy cost", fine, CheckStatus::Failed, usd(estimate.opex.electrical_energy), format!("{cost:.2} USD"))
+    check(
+        "C19",
+        "Energy of the equipment list equals the energy cost",
+        fine,
+        CheckStatus::Failed,
+        usd(estimate.opex.electrical_energy),
+        format!("{cost:.2} USD"),
+    )
 }
 
 /// Usual CAPEX in USD per m³/d at 50-250, 250-1,000, above 1,000 m³/d, and OPEX in USD/m³, by the core of the train.
 fn sanity(plant: &Plant) -> ([(f64, f64); 3], (f64, f64), &'static str) {
     let has = |id: ProcessId| plant.units.iter().any(|unit| unit.process == id);
-    let polish = if has(ProcessId::ReverseOsmosis) { [(1000.0, 3000.0), (700.0, 1800.0), (400.0, 1000.0)] } else { [(0.0, 0.0); 3] };
-    let (capex, opex, name) = if has(ProcessId::MetalsPrecipitation) && !has(ProcessId::SecondaryClarifier) && !has(ProcessId::Sbr) {
+    let polish = if has(ProcessId::ReverseOsmosis) {
+        [(1000.0, 3000.0), (700.0, 1800.0), (400.0, 1000.0)]
+    } else {
+        [(0.0, 0.0); 3]
+    };
+    let (capex, opex, name) = if has(ProcessId::MetalsPrecipitation)
+        && !has(ProcessId::SecondaryClarifier)
+        && !has(ProcessId::Sbr)
+    {
         ([(1500.0, 5000.0), (1000.0, 3000.0), (700.0, 2500.0)], (0.8, 4.0), "metals, physico-chemical")
     } else if has(ProcessId::Daf) || has(ProcessId::Coagulation) {
-        ([(2500.0, 8000.0), (1500.0, 4500.0), (900.0, 3000.0)], (0.8, 3.0), "flotation or coagulation + biological, industry")
+        (
+            [(2500.0, 8000.0), (1500.0, 4500.0), (900.0, 3000.0)],
+            (0.8, 3.0),
+            "flotation or coagulation + biological, industry",
+        )
     } else if has(ProcessId::Uasb) {
         ([(800.0, 2000.0), (500.0, 1300.0), (250.0, 800.0)], (0.08, 0.30), "UASB + aerobic polish")
     } else {
@@ -327,7 +431,13 @@ fn sanity(plant: &Plant) -> ([(f64, f64); 3], (f64, f64), &'static str) {
 fn whole_plant(basis: &DesignBasis, plant: &Plant, estimate: &CostEstimate) -> Check {
     let (bands, opex, name) = sanity(plant);
     let flow = basis.flow_m3_per_day.m3_per_day();
-    let band = if flow < 250.0 { bands[0] } else if flow < 1000.0 { bands[1] } else { bands[2] };
+    let band = if flow < 250.0 {
+        bands[0]
+    } else if flow < 1000.0 {
+        bands[1]
+    } else {
+        bands[2]
+    };
     let (unit_capex, unit_opex) = (estimate.capex_usd_per_m3_per_day.value(), estimate.opex_usd_per_m3.value());
     let lang = estimate.capex.total.usd() / estimate.capex.equipment.usd().max(0.01);
     let fine = (band.0..=band.1).contains(&unit_capex)
@@ -335,27 +445,46 @@ fn whole_plant(basis: &DesignBasis, plant: &Plant, estimate: &CostEstimate) -> C
         && (1.5..=3.4).contains(&lang);
     let expected = format!(
         "{} to {} USD per m³/d, {} to {} USD/m³ ({name}), CAPEX 1.5 to 3.4 x equipment",
-        shown(band.0), shown(band.1), shown(opex.0), shown(opex.1)
+        shown(band.0),
+        shown(band.1),
+        shown(opex.0),
+        shown(opex.1)
     );
-    let actual = format!("{} USD per m³/d, {} USD/m³, {} x equipment", shown(unit_capex), shown(unit_opex), shown(lang));
+    let actual =
+        format!("{} USD per m³/d, {} USD/m³, {} x equipment", shown(unit_capex), shown(unit_opex), shown(lang));
     check("C20", "Cost within what such plants cost", fine, CheckStatus::Warning, expected, actual)
 }
 
 fn classes(basis: &DesignBasis, estimate: &CostEstimate) -> Check {
     let capex = &estimate.capex;
-    let before = capex.equipment.plus(capex.civil_works).plus(capex.installation_piping).plus(capex.engineering_supervision);
+    let before =
+        capex.equipment.plus(capex.civil_works).plus(capex.installation_piping).plus(capex.engineering_supervision);
     let share = capex.contingency.usd() / before.usd().max(0.01) * 100.0;
     let stated = estimate.accuracy.contingency_percent.value();
     let class = estimate.accuracy.aace_class;
     // Class 3 on defaults is not possible.
     let fine = (share - stated).abs() < 0.01 && (class > 3 || basis.confidence == crate::basis::Confidence::High);
-    check("C21", "Contingency and accuracy match the class of the estimate", fine, CheckStatus::Failed, format!("{stated:.1} %, class {class}"), format!("{share:.1} %"))
+    check(
+        "C21",
+        "Contingency and accuracy match the class of the estimate",
+        fine,
+        CheckStatus::Failed,
+        format!("{stated:.1} %, class {class}"),
+        format!("{share:.1} %"),
+    )
 }
 
 fn area(plant: &Plant) -> Check {
     let net: f64 = plant.units.iter().map(|unit| unit.area_m2.m2()).sum();
     let factor = plant.area_m2.m2() / net.max(1e-9);
-    check("C22", "Area is the units with room around them", (1.5..=2.5).contains(&factor), CheckStatus::Warning, "1.5 to 2.5 x net area".to_owned(), format!("{factor:.2} x"))
+    check(
+        "C22",
+        "Area is the units with room around them",
+        (1.5..=2.5).contains(&factor),
+        CheckStatus::Warning,
+        "1.5 to 2.5 x net area".to_owned(),
+        format!("{factor:.2} x"),
+    )
 }
 
 fn side_streams(basis: &DesignBasis, plant: &Plant) -> Check {
@@ -376,7 +505,8 @@ fn assumptions(basis: &DesignBasis, plant: &Plant, estimate: &CostEstimate) -> C
     let missing =
         basis.influent.iter().find(|influent| !influent.origin.is_given() && !named.contains(influent.name.as_str()));
     let fine = missing.is_none() && !all.is_empty() && named.len() == all.len();
-    let actual = missing.map_or_else(|| format!("{} assumptions", all.len()), |influent| format!("{} is not named", influent.name));
+    let actual = missing
+        .map_or_else(|| format!("{} assumptions", all.len()), |influent| format!("{} is not named", influent.name));
     check("C26", "Every assumed value is named", fine, CheckStatus::Failed, "each once".to_owned(), actual)
 }
 
@@ -385,7 +515,14 @@ fn traces(basis: &DesignBasis, trains: &TrainComparison, plant: &Plant, estimate
     let bare = all.iter().find(|entry| entry.formula.is_empty() || entry.source.is_empty() || entry.outputs.is_empty());
     let dressed = all.iter().find(|entry| entry.verified != entry.mark.verified());
     let actual = bare.or(dressed).map_or_else(|| format!("{} entries", all.len()), |entry| entry.tool.clone());
-    check("C27", "Every calculation has formula, inputs and source", bare.is_none() && dressed.is_none(), CheckStatus::Failed, "complete".to_owned(), actual)
+    check(
+        "C27",
+        "Every calculation has formula, inputs and source",
+        bare.is_none() && dressed.is_none(),
+        CheckStatus::Failed,
+        "complete".to_owned(),
+        actual,
+    )
 }
 
 fn choice(trains: &TrainComparison) -> Check {
@@ -394,7 +531,14 @@ fn choice(trains: &TrainComparison) -> Check {
     let names: BTreeSet<&str> = trains.rejected.iter().map(|other| other.technology.as_str()).collect();
     let explained = trains.candidates.iter().skip(1).all(|c| names.contains(c.train.name.as_str()));
     let fine = chosen && explained && names.len() == trains.rejected.len();
-    check("C28", "The best train is chosen and the others have a reason", fine, CheckStatus::Failed, format!("{} reasons", trains.candidates.len().saturating_sub(1)), format!("{} reasons", trains.rejected.len()))
+    check(
+        "C28",
+        "The best train is chosen and the others have a reason",
+        fine,
+        CheckStatus::Failed,
+        format!("{} reasons", trains.candidates.len().saturating_sub(1)),
+        format!("{} reasons", trains.rejected.len()),
+    )
 }
 
 fn payback(estimate: &CostEstimate) -> Check {
@@ -405,19 +549,52 @@ fn payback(estimate: &CostEstimate) -> Check {
     ];
     let fine = values.iter().flatten().all(|value| value.is_finite() && *value > 0.0);
     let actual = if values.iter().any(Option::is_some) { "above zero" } else { "absent" };
-    check("C29", "Payback and return are above zero or absent", fine, CheckStatus::Failed, "above zero or absent".to_owned(), actual.to_owned())
+    check(
+        "C29",
+        "Payback and return are above zero or absent",
+        fine,
+        CheckStatus::Failed,
+        "above zero or absent".to_owned(),
+        actual.to_owned(),
+    )
 }
 
 fn months(plant: &Plant) -> Check {
     let flow = plant.flow_m3_per_day.m3_per_day();
-    let (least, most) = if flow < 300.0 { (4, 8) } else if flow <= 2000.0 { (8, 14) } else { (12, 24) };
+    let (least, most) = if flow < 300.0 {
+        (4, 8)
+    } else if flow <= 2000.0 {
+        (8, 14)
+    } else {
+        (12, 24)
+    };
     let months = plant.implementation_months;
-    check("C30", "Time to build", (least..=most).contains(&months), CheckStatus::Warning, format!("{least} to {most} months"), format!("{months} months"))
+    check(
+        "C30",
+        "Time to build",
+        (least..=most).contains(&months),
+        CheckStatus::Warning,
+        format!("{least} to {most} months"),
+        format!("{months} months"),
+    )
 }
 
 fn confidence(basis: &DesignBasis) -> Check {
     use crate::basis::Confidence as C;
     let score = basis.data_score.value();
-    let most = if score >= 0.85 { C::High } else if score >= 0.65 { C::Medium } else { C::Low };
-    check("C32", "Confidence matches the data", basis.confidence <= most, CheckStatus::Failed, format!("at most {most:?}"), format!("{:?} at {score:.2}", basis.confidence))
+    let most = if score >= 0.85 {
+        C::High
+    } else if score >= 0.65 {
+        C::Medium
+    } else {
+        C::Low
+    };
+    check(
+        "C32",
+        "Confidence matches the data",
+        basis.confidence <= most,
+        CheckStatus::Failed,
+        format!("at most {most:?}"),
+        format!("{:?} at {score:.2}", basis.confidence),
+    )
 }

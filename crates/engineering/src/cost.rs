@@ -157,11 +157,16 @@ fn returns(
     let net = saved * 365.0 * price - opex.total.usd();
     let usd = Money::from_usd(net, YEAR);
     trace.push(
-        TraceEntry::new("cost.payback", "net = min(product, use) x 365 x price - OPEX; payback = CAPEX/net", crate::note::Mark::D, "unit algebra")
-            .input("saved_water_m3_per_day", saved)
-            .input("water_price_usd_per_m3", price)
-            .input("opex_usd_per_year", opex.total.usd())
-            .output("net_saving_usd_per_year", net),
+        TraceEntry::new(
+            "cost.payback",
+            "net = min(product, use) x 365 x price - OPEX; payback = CAPEX/net",
+            crate::note::Mark::D,
+            "unit algebra",
+        )
+        .input("saved_water_m3_per_day", saved)
+        .input("water_price_usd_per_m3", price)
+        .input("opex_usd_per_year", opex.total.usd())
+        .output("net_saving_usd_per_year", net),
     );
     if usd.cents <= 0 || capex.total.cents <= 0 {
         return None;

@@ -41,8 +41,17 @@ const SEWAGE: Influent = Influent {
     mark: Mark::V,
     source: "Rodríguez Miranda et al. 2015, doi 10.14483/udistrital.jour.tecnura.2015.4.a03",
     names: &[
-        "single home", "multi family", "office building", "government building", "residential complex", "school",
-        "hospital", "municipal", "residential", "water utility", "wastewater utility",
+        "single home",
+        "multi family",
+        "office building",
+        "government building",
+        "residential complex",
+        "school",
+        "hospital",
+        "municipal",
+        "residential",
+        "water utility",
+        "wastewater utility",
     ],
 };
 

@@ -87,8 +87,18 @@ impl Facts {
             (
                 Country::EuropeanUnion,
                 &[
-                    "spain", "espana", "france", "germany", "italy", "portugal", "ireland", "netherlands", "belgium",
-                    "austria", "poland", "greece",
+                    "spain",
+                    "espana",
+                    "france",
+                    "germany",
+                    "italy",
+                    "portugal",
+                    "ireland",
+                    "netherlands",
+                    "belgium",
+                    "austria",
+                    "poland",
+                    "greece",
                 ],
             ),
         ];

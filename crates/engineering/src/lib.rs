@@ -40,4 +40,4 @@ pub use process::{ProcessId, Stage, UnknownProcess};
 pub use reference::ReferenceMatch;
 pub use sheet::SheetReading;
 pub use sizing::{EfficiencyRow, Equipment, Plant, SideStream, UnitResult};
-pub use train::{Candidate, RejectedAlternative, RejectionCode, Train, TrainComparison};
+pub use train::{Candidate, Gate, RejectedAlternative, RejectionCode, Sensitivity, Train, TrainComparison, Weights};

@@ -362,13 +362,9 @@ pub(crate) fn rows(regulation: Regulation, receiver: Receiver, direct: bool, peo
             (P::Silica, 50.0),
             (P::AmmoniaN, 1.0),
         ]),
-        Regulation::BoilerFeed => most(&[
-            (P::Bod5, 1.0),
-            (P::Tss, 1.0),
-            (P::Turbidity, 1.0),
-            (P::Tds, 200.0),
-            (P::Hardness, 1.0),
-        ]),
+        Regulation::BoilerFeed => {
+            most(&[(P::Bod5, 1.0), (P::Tss, 1.0), (P::Turbidity, 1.0), (P::Tds, 200.0), (P::Hardness, 1.0)])
+        }
     }
 }
 

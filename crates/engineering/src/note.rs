@@ -248,6 +248,6 @@ mod tests {
         assert_eq!(shown(2.4e7), "2.40e7");
         assert_eq!(shown(-1850.0), "-1,850");
         assert_eq!(significant(f64::NAN, 3), 0.0);
-        assert_eq!(significant(f64::MAX, 3).is_finite(), true);
+        assert!(significant(f64::MAX, 3).is_finite());
     }
 }

@@ -35,11 +35,6 @@ pub fn warnings(basis: &DesignBasis, trains: &TrainComparison, plant: &Plant, es
 
 /// Every calculation, in the order of the steps.
 #[must_use]
-pub fn trace(
-    basis: &DesignBasis,
-    trains: &TrainComparison,
-    plant: &Plant,
-    estimate: &CostEstimate,
-) -> Vec<TraceEntry> {
+pub fn trace(basis: &DesignBasis, trains: &TrainComparison, plant: &Plant, estimate: &CostEstimate) -> Vec<TraceEntry> {
     [&basis.trace, &trains.trace, &plant.trace, &estimate.trace].into_iter().flatten().cloned().collect()
 }

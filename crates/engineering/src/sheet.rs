@@ -307,7 +307,11 @@ fn fields<'a>(data: &'a Value, touched: &BTreeSet<String>, reading: &mut SheetRe
 fn harmless(id: &str, what: &str, place: usize) -> String {
     const LONGEST_ID: usize = 64;
     let fine = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if !id.is_empty() && id.len() <= LONGEST_ID && id.chars().all(fine) { id.to_owned() } else { format!("{what}-{}", place + 1) }
+    if !id.is_empty() && id.len() <= LONGEST_ID && id.chars().all(fine) {
+        id.to_owned()
+    } else {
+        format!("{what}-{}", place + 1)
+    }
 }
 
 fn not_understood(field: &Field<'_>, what: &str) -> Warning {
@@ -454,14 +458,12 @@ fn one<T>(field: &Field<'_>, understand: fn(&str) -> Option<T>, warnings: &mut V
     understood
 }
 
-fn many<T: PartialEq>(
-    field: &Field<'_>,
-    understand: fn(&str) -> Option<T>,
-    warnings: &mut Vec<Warning>,
-) -> Vec<T> {
+fn many<T: PartialEq>(field: &Field<'_>, understand: fn(&str) -> Option<T>, warnings: &mut Vec<Warning>) -> Vec<T> {
     const MOST_CHOICES: usize = 50;
     let texts: Vec<Option<&str>> = match field.value {
-        Value::String(text) => text.split([',', ';']).map(str::trim).filter(|part| !part.is_empty()).map(Some).collect(),
+        Value::String(text) => {
+            text.split([',', ';']).map(str::trim).filter(|part| !part.is_empty()).map(Some).collect()
+        }
         Value::Array(items) => items.iter().take(MOST_CHOICES).map(Value::as_str).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => vec![None],
     };

@@ -1,6 +1,7 @@
 //! Builds, evaluates and ranks candidate trains (section 5 of the engineering basis).
 
 mod rank;
+mod sensitivity;
 mod synthesis;
 
 use crate::basis::DesignBasis;
@@ -115,6 +116,27 @@ pub struct RejectedAlternative {
     pub reason: String,
 }
 
+/// What the ends of an assumed range would change for the chosen train.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sensitivity {
+    /// The name of the assumption.
+    pub assumption: String,
+    /// The low end of its range.
+    pub least: f64,
+    /// The high end of its range.
+    pub most: f64,
+    /// The unit of both.
+    pub unit: String,
+    /// CAPEX at the low end.
+    pub capex_at_least: Money,
+    /// CAPEX at the high end.
+    pub capex_at_most: Money,
+    /// The least margin to a limit at the low end.
+    pub margin_at_least: f64,
+    /// The least margin to a limit at the high end.
+    pub margin_at_most: f64,
+}
+
 /// The comparison of trains.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainComparison {
@@ -132,6 +154,8 @@ pub struct TrainComparison {
     pub weights: Weights,
     /// Reference cases with a similarity of 0.5 or more, best first.
     pub reference_cases: Vec<ReferenceMatch>,
+    /// What the assumptions about flow and influent mean for cost and margin.
+    pub sensitivities: Vec<Sensitivity>,
     /// Numbers the narrative may state.
     pub figures: Vec<Figure>,
     /// The calculations.

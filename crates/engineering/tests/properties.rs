@@ -50,7 +50,7 @@ fn whole(data: &Value, facts: &Facts) -> Option<Plant> {
     let checks = check::run(&basis, &trains, &plant, &estimate);
     assert!(!checks.is_empty());
     // A number that is not finite would be stored as null and could not be read back.
-    let stored = serde_json::to_string(&(&basis, &trains, &plant, &estimate)).unwrap();
+    let stored = serde_json::to_string(&(&basis, &trains, &plant, &estimate)).expect("it can be stored");
     let read: (DesignBasis, engineering::TrainComparison, Plant, engineering::CostEstimate) =
         serde_json::from_str(&stored).expect("every number is finite");
     assert_eq!(read, (basis, trains, plant.clone(), estimate));

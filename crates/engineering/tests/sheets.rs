@@ -33,15 +33,19 @@ fn sheets() -> Vec<Sheet> {
     }
     let mut paths: Vec<PathBuf> = folders
         .iter()
-        .flat_map(|folder| std::fs::read_dir(folder).expect("the folder is there").map(|entry| entry.unwrap().path()))
+        .flat_map(|folder| {
+            std::fs::read_dir(folder)
+                .expect("the folder is there")
+                .map(|entry| entry.expect("the entry can be read").path())
+        })
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
         .collect();
     paths.sort();
     let mut names = BTreeSet::new();
     let found: Vec<Sheet> = paths
         .into_iter()
-        .map(|path| serde_json::from_str::<Value>(&std::fs::read_to_string(path).unwrap()).unwrap())
-        .map(|document| Sheet { name: document["name"].as_str().unwrap().to_owned(), document })
+        .map(|path| serde_json::from_str::<Value>(&std::fs::read_to_string(path).expect("a file")).expect("JSON"))
+        .map(|document| Sheet { name: document["name"].as_str().expect("a name").to_owned(), document })
         .filter(|sheet| names.insert(sheet.name.clone()))
         .collect();
     assert!(found.len() >= 2);
@@ -55,7 +59,7 @@ fn facts(document: &Value) -> Facts {
         sector: text("sector"),
         subsector: project["subsector"].as_str().map(str::to_owned),
         location: text("location"),
-        proposal_type: match document["proposal_type"].as_str().unwrap() {
+        proposal_type: match document["proposal_type"].as_str().expect("a type") {
             "Conceptual" => ProposalType::Conceptual,
             "Technical" => ProposalType::Technical,
             "Detailed" => ProposalType::Detailed,
@@ -133,8 +137,16 @@ fn every_parameter_of_the_sheet_with_a_load_is_in_the_efficiency_table_once() {
             } else {
                 assert_eq!((row.effluent, row.removal_percent, row.present), (0.0, 0.0, false), "{}", sheet.name);
             }
-            assert!(row.effluent_at_best <= row.effluent && row.effluent <= row.effluent_at_worst, "{} {row:?}", sheet.name);
-            let warned = d.plant.warnings.iter().any(|w| w.code.as_str() == "PARAMETER_RISES" && w.message.starts_with(&row.name));
+            assert!(
+                row.effluent_at_best <= row.effluent && row.effluent <= row.effluent_at_worst,
+                "{} {row:?}",
+                sheet.name
+            );
+            let warned = d
+                .plant
+                .warnings
+                .iter()
+                .any(|w| w.code.as_str() == "PARAMETER_RISES" && w.message.starts_with(&row.name));
             assert_eq!(warned, row.rises, "{} {row:?}", sheet.name);
         }
     }
@@ -190,7 +202,11 @@ fn every_assumption_about_missing_data_is_named_once() {
         }
         for expected in sheet.document["facts"]["must_assume"].as_array().into_iter().flatten() {
             let expected = expected.as_str().unwrap();
-            assert!(all.iter().any(|a| a.text.contains(expected)), "{}: {expected} is not among the assumptions", sheet.name);
+            assert!(
+                all.iter().any(|a| a.text.contains(expected)),
+                "{}: {expected} is not among the assumptions",
+                sheet.name
+            );
         }
     }
 }
@@ -243,9 +259,26 @@ fn the_same_input_gives_byte_equal_results_also_through_storage() {
 #[test]
 fn no_number_is_lost_and_nothing_typed_is_repeated() {
     let optional = [
-        "field", "target", "least", "most", "value", "limit", "stage", "process", "water_price_usd_per_m3",
-        "reusable_flow_m3_per_day", "tightest", "flow", "annual_savings", "payback_years", "roi_percent", "peak_factor",
-        "operating_hours_per_day", "people", "objective", "discharge",
+        "field",
+        "target",
+        "least",
+        "most",
+        "value",
+        "limit",
+        "stage",
+        "process",
+        "water_price_usd_per_m3",
+        "reusable_flow_m3_per_day",
+        "tightest",
+        "flow",
+        "annual_savings",
+        "payback_years",
+        "roi_percent",
+        "peak_factor",
+        "operating_hours_per_day",
+        "people",
+        "objective",
+        "discharge",
     ];
     for sheet in sheets() {
         let d = design(&sheet);

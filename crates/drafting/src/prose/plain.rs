@@ -27,10 +27,10 @@ pub(crate) fn shortened(text: &str, most: usize) -> String {
         return text.to_owned();
     }
     let cut: String = text.chars().take(most).collect();
-    let sentence = cut.char_indices().filter(|&(at, c)| {
+    let mut sentence = cut.char_indices().filter(|&(at, c)| {
         matches!(c, '.' | '!' | '?') && cut[at + c.len_utf8()..].chars().next().is_none_or(char::is_whitespace)
     });
-    if let Some((at, c)) = sentence.last() {
+    if let Some((at, c)) = sentence.next_back() {
         return cut[..at + c.len_utf8()].to_owned();
     }
     // Room for the dots that say that something is missing.

@@ -45,7 +45,7 @@ pub(super) fn of(design: &Design, answer: &Answer) -> Result<TechnicalData, Step
         implementation_months: more_than_nothing(f64::from(plant.implementation_months)),
         payback_years: costs.payback_years.and_then(|years| more_than_nothing(years.into())),
         roi_percent: costs.roi_percent.and_then(|percent| more_than_nothing(percent.into())),
-        annual_savings_usd: costs.annual_savings.map(|saving| saving.usd()).filter(|saving| *saving > 0.0),
+        annual_savings_usd: costs.annual_savings.and_then(|saving| Some(saving.usd()).filter(|usd| *usd > 0.0)),
         capex_usd: capex.total.usd(),
         annual_opex_usd: opex.total.usd(),
         main_equipment: equipment(design),

@@ -21,7 +21,7 @@ pub(super) fn of(design: &Design) -> Vec<Calculation> {
             let calculation = calculation(entry);
             // A calculation is plain data; one that could not be written would not be shown.
             let Ok(json) = serde_json::to_string(&calculation) else { continue };
-            if kept.len() < MOST_ENTRIES && bytes + json.len() + 1 <= MOST_BYTES {
+            if kept.len() < MOST_ENTRIES && bytes + json.len() < MOST_BYTES {
                 bytes += json.len() + 1;
                 kept.push(((step, place), calculation));
             }

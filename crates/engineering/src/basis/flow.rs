@@ -25,7 +25,11 @@ pub(super) fn treated(
     inconsistent(sheet, notes);
     if let Some(design) = sheet.design_flow.given() {
         let (flow, origin) = (design.flow_m3_per_day, design.origin.into());
-        return Ok(traced(Treated { flow, source: FlowSource::DesignFlow, origin }, "design flow as set by the user", notes));
+        return Ok(traced(
+            Treated { flow, source: FlowSource::DesignFlow, origin },
+            "design flow as set by the user",
+            notes,
+        ));
     }
     if kind == SectorKind::Supply {
         if let Some(demand) = sheet.consumption.given() {
@@ -36,7 +40,10 @@ pub(super) fn treated(
                 shown(demand.flow_m3_per_day.m3_per_day()),
                 shown(flow.m3_per_day())
             );
-            notes.assumptions.push(Assumption::new("Overall recovery", text, Mark::E, "engineering basis 1.3").number((0.85, 0.9, 0.97), "-"));
+            notes.assumptions.push(
+                Assumption::new("Overall recovery", text, Mark::E, "engineering basis 1.3")
+                    .number((0.85, 0.9, 0.97), "-"),
+            );
             let treated = Treated { flow, source: FlowSource::Demand, origin: demand.origin.into() };
             return Ok(traced(treated, "Q = demand / recovery", notes));
         }
@@ -44,7 +51,11 @@ pub(super) fn treated(
     }
     if let Some(given) = sheet.wastewater.given() {
         let (flow, origin) = (given.flow_m3_per_day, given.origin.into());
-        return Ok(traced(Treated { flow, source: FlowSource::Wastewater, origin }, "wastewater generated, as given", notes));
+        return Ok(traced(
+            Treated { flow, source: FlowSource::Wastewater, origin },
+            "wastewater generated, as given",
+            notes,
+        ));
     }
     // A flow of zero or less is a mistake only its author can correct; it is not replaced by an assumption.
     if let FlowField::Impossible { field } = &sheet.wastewater {
@@ -155,7 +166,12 @@ pub(super) fn peaks(sheet: &SheetReading, kind: SectorKind, flow: Flow, notes: &
                 SectorKind::Domestic | SectorKind::Supply => {
                     let thousands = flow.m3_per_day() / 0.18 / 1000.0;
                     let harmon = (1.0 + 14.0 / (4.0 + thousands.sqrt())).clamp(1.5, 5.0);
-                    (harmon, "PF = 1 + 14/(4 + sqrt(P/1000)), P = Q/0.18", Mark::K, "Ten States Standards 2014 (Harmon)")
+                    (
+                        harmon,
+                        "PF = 1 + 14/(4 + sqrt(P/1000)), P = Q/0.18",
+                        Mark::K,
+                        "Ten States Standards 2014 (Harmon)",
+                    )
                 }
                 SectorKind::Food | SectorKind::Chemical | SectorKind::OilMetal => {
                     ((24.0 / hours * 1.2).clamp(1.2, 5.0), "PF = 24/hours x 1.2", Mark::E, "engineering basis 2.1")

@@ -12,7 +12,8 @@ pub(super) const ALKALINITY: f64 = 200.0;
 
 /// The kind of water and the defaults of its subsector.
 pub(super) fn kind_and_defaults(sheet: &SheetReading, facts: &Facts) -> (SectorKind, &'static Influent) {
-    let metals = sheet.parameters.iter().any(|reading| Parameter::METALS.contains(&reading.parameter) && reading.value > 1.0);
+    let metals =
+        sheet.parameters.iter().any(|reading| Parameter::METALS.contains(&reading.parameter) && reading.value > 1.0);
     let row = defaults::influent(facts, metals);
     let utility = facts.subsector.as_deref().map(fold).as_deref() == Some("water utility");
     let supply = sheet.wastewater.given().is_none()
@@ -56,8 +57,9 @@ pub(super) fn influent(
     }
     for missing in missing(sheet, kind, row, country) {
         let Missing { parameter, range, origin, mark, source, how } = missing;
-        let text = format!("{} is not given: {} assumed{how}.", long_name(parameter), with_range(range, parameter.unit()))
-            .replace("  ", " ");
+        let text =
+            format!("{} is not given: {} assumed{how}.", long_name(parameter), with_range(range, parameter.unit()))
+                .replace("  ", " ");
         let critical = matches!(parameter, Parameter::Bod5 | Parameter::Cod);
         let mut assumption = Assumption::new(parameter.name(), text, mark, source).number(range, parameter.unit());
         assumption.critical = critical;
@@ -75,8 +77,13 @@ pub(super) fn influent(
     found.sort_by_key(|influent| influent.parameter);
     if kind != SectorKind::Supply && !found.iter().any(|influent| influent.parameter == Parameter::Alkalinity) {
         let range = (50.0, ALKALINITY, 350.0);
-        let text = format!("Alkalinity is not given: {} assumed for nitrification and chemical doses.", with_range(range, "mg/L CaCO₃"));
-        notes.assumptions.push(Assumption::new("Alkalinity", text, Mark::K, "Metcalf & Eddy 5th ed.").number(range, "mg/L CaCO₃"));
+        let text = format!(
+            "Alkalinity is not given: {} assumed for nitrification and chemical doses.",
+            with_range(range, "mg/L CaCO₃")
+        );
+        notes
+            .assumptions
+            .push(Assumption::new("Alkalinity", text, Mark::K, "Metcalf & Eddy 5th ed.").number(range, "mg/L CaCO₃"));
     }
     if kind != SectorKind::OilMetal {
         biodegradability(&found, notes);
@@ -127,9 +134,11 @@ fn missing(sheet: &SheetReading, kind: SectorKind, row: &Influent, country: Coun
     }
     if kind == SectorKind::Supply {
         let source = "engineering basis 2.3, river water";
-        for (parameter, range) in
-            [(Parameter::Ph, (6.5, 7.3, 8.5)), (Parameter::Turbidity, (5.0, 30.0, 500.0)), (Parameter::Tss, (10.0, 40.0, 300.0))]
-        {
+        for (parameter, range) in [
+            (Parameter::Ph, (6.5, 7.3, 8.5)),
+            (Parameter::Turbidity, (5.0, 30.0, 500.0)),
+            (Parameter::Tss, (10.0, 40.0, 300.0)),
+        ] {
             if given(parameter).is_none() {
                 push(parameter, range, Mark::E, source, Origin::Assumed, " for river water".to_owned());
             }
@@ -167,12 +176,9 @@ fn missing(sheet: &SheetReading, kind: SectorKind, row: &Influent, country: Coun
     let forms = given(Parameter::Tkn).unwrap_or_else(|| given(Parameter::AmmoniaN).unwrap_or(0.0))
         + given(Parameter::NitrateN).unwrap_or(0.0);
     let tn = if forms > 0.0 { (forms, row.tn.1.max(forms), row.tn.2.max(forms)) } else { row.tn };
-    for (parameter, range) in [
-        (Parameter::Tss, row.tss),
-        (Parameter::OilGrease, fog),
-        (Parameter::Tn, tn),
-        (Parameter::Tp, row.tp),
-    ] {
+    for (parameter, range) in
+        [(Parameter::Tss, row.tss), (Parameter::OilGrease, fog), (Parameter::Tn, tn), (Parameter::Tp, row.tp)]
+    {
         if given(parameter).is_none() {
             push(parameter, range, row.mark, row.source, Origin::Assumed, for_subsector.clone());
         }
@@ -191,7 +197,9 @@ fn biodegradability(found: &[InfluentParameter], notes: &mut Notes) {
                 "BOD/COD is {}: the organic matter hardly degrades biologically; a treatability test is needed.",
                 shown(ratio)
             );
-            notes.warnings.push(Warning::new(WarningCode::TestNeeded, message).at("water-quality/bod5").at("water-quality/cod"));
+            notes
+                .warnings
+                .push(Warning::new(WarningCode::TestNeeded, message).at("water-quality/bod5").at("water-quality/cod"));
         }
     }
 }

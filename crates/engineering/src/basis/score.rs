@@ -18,7 +18,10 @@ pub(super) fn of(
 ) -> (f64, Confidence) {
     use Parameter as P;
     let quality = |parameter: P| {
-        influent.iter().find(|influent| influent.parameter == parameter).map_or(0.0, |influent| influent.origin.quality())
+        influent
+            .iter()
+            .find(|influent| influent.parameter == parameter)
+            .map_or(0.0, |influent| influent.origin.quality())
     };
     let mean = |parameters: &[P]| parameters.iter().map(|&p| quality(p)).sum::<f64>() / parameters.len() as f64;
     let number = |reading: &Option<crate::sheet::NumberReading>| {
@@ -34,11 +37,8 @@ pub(super) fn of(
     };
     let reuse = !sheet.reuse.is_empty();
     let any = |parameters: &[P]| parameters.iter().map(|&p| quality(p)).fold(0.0, f64::max);
-    let mut groups: Vec<(&str, f64, f64)> = vec![
-        ("flow", 25.0, flow),
-        ("limits", 15.0, limits),
-        ("ph_temperature", 6.0, mean(&[P::Ph, P::Temperature])),
-    ];
+    let mut groups: Vec<(&str, f64, f64)> =
+        vec![("flow", 25.0, flow), ("limits", 15.0, limits), ("ph_temperature", 6.0, mean(&[P::Ph, P::Temperature]))];
     match kind {
         SectorKind::Domestic | SectorKind::Food => {
             groups.push(("organic", 20.0, mean(&[P::Bod5, P::Cod, P::Tss])));

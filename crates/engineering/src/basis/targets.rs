@@ -33,7 +33,11 @@ pub(super) fn set(
 ) -> Aims {
     let objective = if kind == SectorKind::Supply { Objective::Supply } else { flow::objective(sheet) };
     let receiver = sheet.discharge.unwrap_or_else(|| {
-        let receiver = if objective == Objective::Supply || !sheet.reuse.is_empty() { Receiver::NoDischarge } else { Receiver::River };
+        let receiver = if objective == Objective::Supply || !sheet.reuse.is_empty() {
+            Receiver::NoDischarge
+        } else {
+            Receiver::River
+        };
         if receiver == Receiver::River {
             let text = "The discharge point is not given: a river or stream assumed.".to_owned();
             notes.assumptions.push(Assumption::new("Discharge point", text, Mark::E, "engineering basis 3").critical());
@@ -44,7 +48,8 @@ pub(super) fn set(
     mismatches(&regulations, receiver, country, kind, notes);
     let (mut assumed, mut guessed) = (false, false);
     let covers_discharge = regulations.iter().any(|&regulation| {
-        regulation.country().is_none_or(|home| home == country || country == Country::Other) && governs(regulation, receiver)
+        regulation.country().is_none_or(|home| home == country || country == Country::Other)
+            && governs(regulation, receiver)
     });
     if objective == Objective::Supply {
         if regulations.is_empty() {
@@ -62,8 +67,11 @@ pub(super) fn set(
         regulations.push(regulation);
         assumed = sheet.regulations.is_empty();
         guessed = assumed && matches!(country, Country::Other | Country::Andean);
-        let text = format!("No named regulation governs discharge to {}: {} applied.", receiver.name(), regulation.name());
-        notes.assumptions.push(Assumption::new("Discharge regulation", text.clone(), regulation.mark(), regulation.name()).critical());
+        let text =
+            format!("No named regulation governs discharge to {}: {} applied.", receiver.name(), regulation.name());
+        notes.assumptions.push(
+            Assumption::new("Discharge regulation", text.clone(), regulation.mark(), regulation.name()).critical(),
+        );
         notes.warnings.push(Warning::new(WarningCode::RegulationAssumed, text).at(REGULATIONS).at(DISCHARGE));
     }
     let direct = reuse_classes(sheet, country, &mut regulations, notes);
@@ -111,11 +119,16 @@ pub(super) fn set(
         .collect::<Vec<_>>();
     for limit in &limits {
         notes.trace.push(
-            TraceEntry::new("basis.limit", "strictest of the applied regulations; design = limit x (1 - margin)", limit.mark, &limit.source)
-                .word("parameter", limit.parameter.name())
-                .word("receiver", receiver.name())
-                .output(&format!("limit_{}", limit.unit), limit.most)
-                .output(&format!("design_{}", limit.unit), limit.design),
+            TraceEntry::new(
+                "basis.limit",
+                "strictest of the applied regulations; design = limit x (1 - margin)",
+                limit.mark,
+                &limit.source,
+            )
+            .word("parameter", limit.parameter.name())
+            .word("receiver", receiver.name())
+            .output(&format!("limit_{}", limit.unit), limit.most)
+            .output(&format!("design_{}", limit.unit), limit.design),
         );
     }
     Aims { limits, regulations, receiver, objective, assumed, guessed }
@@ -204,9 +217,9 @@ fn reuse_classes(sheet: &SheetReading, country: Country, regulations: &mut Vec<R
         }
     };
     if !sheet.reuse.is_empty() {
-        let named = regulations.iter().any(|regulation| {
-            matches!(regulation, Regulation::Nom003 | Regulation::EpaReuse | Regulation::EuReuse)
-        });
+        let named = regulations
+            .iter()
+            .any(|regulation| matches!(regulation, Regulation::Nom003 | Regulation::EpaReuse | Regulation::EuReuse));
         if !named {
             let class = match country {
                 Country::Mexico => Regulation::Nom003,
@@ -219,7 +232,12 @@ fn reuse_classes(sheet: &SheetReading, country: Country, regulations: &mut Vec<R
         }
         if direct {
             let text = "People may touch the reused water, so the class for direct contact is used.".to_owned();
-            notes.assumptions.push(Assumption::new("Contact with reused water", text, Mark::E, "engineering basis 3.5"));
+            notes.assumptions.push(Assumption::new(
+                "Contact with reused water",
+                text,
+                Mark::E,
+                "engineering basis 3.5",
+            ));
         }
     }
     if sheet.reuse.contains(&ReuseUse::Cooling) {
@@ -253,7 +271,9 @@ fn like_with_like(
         if limit.1 < entry.1 {
             *entry = limit;
         }
-        let text = "Hexavalent chromium is not given: all chromium is taken as hexavalent for reduction and for its limit.".to_owned();
+        let text =
+            "Hexavalent chromium is not given: all chromium is taken as hexavalent for reduction and for its limit."
+                .to_owned();
         notes.assumptions.push(Assumption::new("Hexavalent chromium", text, Mark::E, "engineering basis 4.1 P10"));
     }
     let organisms = [Parameter::EColi, Parameter::FecalColiforms, Parameter::TotalColiforms];
@@ -271,7 +291,9 @@ fn like_with_like(
             return;
         }
         let (range, mark, source) = match kind {
-            SectorKind::Domestic => ((1e6, 1e7, 1e8), Mark::V, "Rodríguez Miranda et al. 2015 (sewage of medium strength)"),
+            SectorKind::Domestic => {
+                ((1e6, 1e7, 1e8), Mark::V, "Rodríguez Miranda et al. 2015 (sewage of medium strength)")
+            }
             SectorKind::Supply => ((1e2, 1e3, 1e5), Mark::E, "engineering basis 2.3, river water"),
             SectorKind::Food | SectorKind::Chemical | SectorKind::OilMetal => {
                 ((1e3, 1e5, 1e7), Mark::E, "engineering basis 2.3, industry with some sanitary water")
@@ -308,6 +330,11 @@ fn like_with_like(
             parameter.unit(),
             stand_in.name()
         );
-        notes.assumptions.push(Assumption::new(&format!("Limit of {}", parameter.name()), text, Mark::E, "engineering basis 3"));
+        notes.assumptions.push(Assumption::new(
+            &format!("Limit of {}", parameter.name()),
+            text,
+            Mark::E,
+            "engineering basis 3",
+        ));
     }
 }

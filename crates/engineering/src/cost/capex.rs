@@ -58,7 +58,8 @@ pub(super) fn lines(
     let volume: f64 = tanks.values().sum();
     let tank_cost: f64 = tanks.values().filter(|v| **v > 0.0).map(|&v| v * concrete_usd_per_m3(v)).sum();
     // What does not stand in a tank of its own needs foundations and a roof.
-    let on_slabs = Money::sum(YEAR, plant.equipment.iter().filter(|item| item.tank_m3.m3() == 0.0).map(|item| item.capex));
+    let on_slabs =
+        Money::sum(YEAR, plant.equipment.iter().filter(|item| item.tank_m3.m3() == 0.0).map(|item| item.capex));
     let civil = Money::from_usd((tank_cost + on_slabs.usd() * civil_share) * local, YEAR);
     // Half of installation is local work, half is material bought like equipment.
     let installation = equipment.times(installation_share * f64::midpoint(1.0, local));
@@ -69,28 +70,43 @@ pub(super) fn lines(
     let contingency = before.times(contingency_share);
     let total = before.plus(contingency);
     trace.push(
-        TraceEntry::new("cost.civil_works", "C = (Σ V x price(V) + share x equipment without a tank) x local factor", Mark::E, "engineering basis 6.2, 6.3")
-            .input("tank_volume_m3", volume)
-            .input("tank_cost_usd", tank_cost)
-            .input("equipment_without_tank_usd", on_slabs.usd())
-            .input("share", civil_share)
-            .input("local_factor", local)
-            .output("civil_works_usd", civil.usd()),
+        TraceEntry::new(
+            "cost.civil_works",
+            "C = (Σ V x price(V) + share x equipment without a tank) x local factor",
+            Mark::E,
+            "engineering basis 6.2, 6.3",
+        )
+        .input("tank_volume_m3", volume)
+        .input("tank_cost_usd", tank_cost)
+        .input("equipment_without_tank_usd", on_slabs.usd())
+        .input("share", civil_share)
+        .input("local_factor", local)
+        .output("civil_works_usd", civil.usd()),
     );
     trace.push(
-        TraceEntry::new("cost.installation_piping", "C = share x equipment x (1 + local factor)/2; electrical and instrumentation included", Mark::K, "Peters & Timmerhaus, lowered for packaged plants")
-            .word("complexity", complexity)
-            .input("equipment_usd", equipment.usd())
-            .input("share", installation_share)
-            .output("installation_piping_usd", installation.usd()),
+        TraceEntry::new(
+            "cost.installation_piping",
+            "C = share x equipment x (1 + local factor)/2; electrical and instrumentation included",
+            Mark::K,
+            "Peters & Timmerhaus, lowered for packaged plants",
+        )
+        .word("complexity", complexity)
+        .input("equipment_usd", equipment.usd())
+        .input("share", installation_share)
+        .output("installation_piping_usd", installation.usd()),
     );
     trace.push(
-        TraceEntry::new("cost.capex", "CAPEX = equipment + civil + installation + engineering + contingency", Mark::K, "AACE 18R-97 (classes); Peters & Timmerhaus")
-            .input("engineering_share", engineering_share)
-            .input("contingency_percent", class.contingency)
-            .output("engineering_supervision_usd", engineering.usd())
-            .output("contingency_usd", contingency.usd())
-            .output("capex_usd", total.usd()),
+        TraceEntry::new(
+            "cost.capex",
+            "CAPEX = equipment + civil + installation + engineering + contingency",
+            Mark::K,
+            "AACE 18R-97 (classes); Peters & Timmerhaus",
+        )
+        .input("engineering_share", engineering_share)
+        .input("contingency_percent", class.contingency)
+        .output("engineering_supervision_usd", engineering.usd())
+        .output("contingency_usd", contingency.usd())
+        .output("capex_usd", total.usd()),
     );
     let ratio = Ratio::clamped;
     let accuracy = Accuracy {

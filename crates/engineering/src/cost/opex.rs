@@ -68,13 +68,21 @@ pub(super) fn lines(
     let energy_kwh = plant.energy_kwh_per_day.kwh();
     let electrical_energy = Money::from_usd(energy_kwh * 365.0 * kwh_usd, YEAR);
     trace.push(
-        TraceEntry::new("cost.electrical_energy", "C = kWh/d x 365 x tariff", Mark::E, "industrial tariff of the region, engineering basis 6.4")
-            .input("energy_kwh_per_day", energy_kwh)
-            .input("tariff_usd_per_kwh", kwh_usd)
-            .output("electrical_energy_usd_per_year", electrical_energy.usd()),
+        TraceEntry::new(
+            "cost.electrical_energy",
+            "C = kWh/d x 365 x tariff",
+            Mark::E,
+            "industrial tariff of the region, engineering basis 6.4",
+        )
+        .input("energy_kwh_per_day", energy_kwh)
+        .input("tariff_usd_per_kwh", kwh_usd)
+        .output("electrical_energy_usd_per_year", electrical_energy.usd()),
     );
     let text = format!("Electricity costs {} USD/kWh (range {} to {}).", shown(kwh_usd), shown(low), shown(high));
-    assumptions.push(Assumption::new("Electricity price", text, Mark::E, "engineering basis 6.4").number((low, kwh_usd, high), "USD/kWh"));
+    assumptions.push(
+        Assumption::new("Electricity price", text, Mark::E, "engineering basis 6.4")
+            .number((low, kwh_usd, high), "USD/kWh"),
+    );
     let factor = delivered(basis.country, basis.flow_m3_per_day.m3_per_day());
     let mut chemicals = Money::nothing(YEAR);
     for chemical in &plant.chemicals {
@@ -84,16 +92,24 @@ pub(super) fn lines(
         let cost = Money::from_usd(chemical.use_kg_per_day.kg_per_day() * 365.0 * price, YEAR);
         chemicals = chemicals.plus(cost);
         trace.push(
-            TraceEntry::new("cost.chemical", "C = kg/d x 365 x bulk price x factor on site", chemical.mark, &chemical.source)
-                .word("chemical", &chemical.name)
-                .word("unit", chemical.process.name())
-                .input("use_kg_per_day", chemical.use_kg_per_day.kg_per_day())
-                .input("price_usd_per_kg", chemical.price_usd_per_kg.value())
-                .input("factor_on_site", on_site)
-                .output("cost_usd_per_year", cost.usd()),
+            TraceEntry::new(
+                "cost.chemical",
+                "C = kg/d x 365 x bulk price x factor on site",
+                chemical.mark,
+                &chemical.source,
+            )
+            .word("chemical", &chemical.name)
+            .word("unit", chemical.process.name())
+            .input("use_kg_per_day", chemical.use_kg_per_day.kg_per_day())
+            .input("price_usd_per_kg", chemical.price_usd_per_kg.value())
+            .input("factor_on_site", on_site)
+            .output("cost_usd_per_year", cost.usd()),
         );
     }
-    let text = format!("Chemicals cost {} times the US bulk price of 2020 on site (small lots, freight, duty or index).", shown(factor));
+    let text = format!(
+        "Chemicals cost {} times the US bulk price of 2020 on site (small lots, freight, duty or index).",
+        shown(factor)
+    );
     assumptions.push(Assumption::new("Price of chemicals", text, Mark::E, "engineering basis 6.4"));
     let membranes =
         plant.units.iter().any(|unit| matches!(unit.process, ProcessId::Ultrafiltration | ProcessId::ReverseOsmosis));
@@ -105,27 +121,40 @@ pub(super) fn lines(
             .input("salary_usd_per_year", salary(basis.country))
             .output("personnel_usd_per_year", personnel.usd()),
     );
-    let text = format!("{} full-time positions for operation at {} USD per year each, with all charges.", shown(staff), shown(salary(basis.country)));
+    let text = format!(
+        "{} full-time positions for operation at {} USD per year each, with all charges.",
+        shown(staff),
+        shown(salary(basis.country))
+    );
     assumptions.push(Assumption::new("Personnel", text, Mark::E, "engineering basis 6.4"));
-    let replaced: f64 =
-        plant.equipment.iter().map(|item| item.capex.usd() * item.replacement_per_year.value()).sum();
+    let replaced: f64 = plant.equipment.iter().map(|item| item.capex.usd() * item.replacement_per_year.value()).sum();
     let upkeep = 0.02 * capex.civil_works.usd() + 0.04 * capex.equipment.usd() + replaced;
     let per_tonne = if plant.hazardous_sludge { 250.0 } else { 45.0 };
     let disposal = Money::from_usd(plant.wet_sludge_kg_per_day.kg_per_day() / 1000.0 * 365.0 * per_tonne, YEAR);
     let maintenance = Money::from_usd(upkeep, YEAR).plus(disposal);
     trace.push(
-        TraceEntry::new("cost.maintenance", "C = 2 % civil + 4 % equipment + replaced parts + wet sludge x price", Mark::E, "engineering basis 6.4")
-            .input("civil_works_usd", capex.civil_works.usd())
-            .input("equipment_usd", capex.equipment.usd())
-            .input("replaced_parts_usd_per_year", replaced)
-            .input("wet_sludge_kg_per_day", plant.wet_sludge_kg_per_day.kg_per_day())
-            .input("disposal_usd_per_tonne", per_tonne)
-            .output("disposal_usd_per_year", disposal.usd())
-            .output("maintenance_usd_per_year", maintenance.usd()),
+        TraceEntry::new(
+            "cost.maintenance",
+            "C = 2 % civil + 4 % equipment + replaced parts + wet sludge x price",
+            Mark::E,
+            "engineering basis 6.4",
+        )
+        .input("civil_works_usd", capex.civil_works.usd())
+        .input("equipment_usd", capex.equipment.usd())
+        .input("replaced_parts_usd_per_year", replaced)
+        .input("wet_sludge_kg_per_day", plant.wet_sludge_kg_per_day.kg_per_day())
+        .input("disposal_usd_per_tonne", per_tonne)
+        .output("disposal_usd_per_year", disposal.usd())
+        .output("maintenance_usd_per_year", maintenance.usd()),
     );
     let range = if plant.hazardous_sludge { (150.0, per_tonne, 400.0) } else { (25.0, per_tonne, 60.0) };
     let kind = if plant.hazardous_sludge { "hazardous" } else { "non-hazardous" };
-    let text = format!("Disposal of {kind} sludge costs {} USD per wet tonne (range {} to {}).", shown(per_tonne), shown(range.0), shown(range.2));
+    let text = format!(
+        "Disposal of {kind} sludge costs {} USD per wet tonne (range {} to {}).",
+        shown(per_tonne),
+        shown(range.0),
+        shown(range.2)
+    );
     assumptions.push(Assumption::new("Sludge disposal", text, Mark::E, "engineering basis 6.4").number(range, "USD/t"));
     let total = electrical_energy.plus(chemicals).plus(personnel).plus(maintenance);
     Opex {

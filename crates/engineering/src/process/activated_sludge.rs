@@ -1,6 +1,9 @@
 //! S01 Conventional activated sludge, with an anoxic zone (MLE, S06) where nitrogen is limited.
 
-use super::{Design, Inlet, Item, Mechanism, ProcessId, Removal, Solids, Spec, Stage, UnitProcess, aerobic, design, share, within};
+use super::{
+    Design, Inlet, Item, Mechanism, ProcessId, Removal, Solids, Spec, Stage, UnitProcess, aerobic, design, share,
+    within,
+};
 use crate::note::Mark;
 use crate::parameter::Parameter;
 use crate::water::Water;
@@ -70,11 +73,12 @@ impl UnitProcess for ActivatedSludge {
         let mixing = if mode.denitrifies { 0.005 * basin.volume * 0.25 } else { 0.0 };
         let dimensions = design::rectangle(design::surface(each, 4.5), 3.0, 5.0);
         let usd = design.curve(inlet, "Activated sludge equipment", basin.cost_size_m3_d, 50_000.0, 0.60);
-        let item = Item::new("Activated sludge basin with blowers, diffusers and return pumps", specifications, dimensions)
-            .drawing(basin.blower_kw + mixing + design::pump_kw(inlet.q() / 24.0 * 0.75, 4.0), 0.6)
-            .tank(basin.volume * 1.1)
-            .critical(0.3)
-            .usd(usd);
+        let item =
+            Item::new("Activated sludge basin with blowers, diffusers and return pumps", specifications, dimensions)
+                .drawing(basin.blower_kw + mixing + design::pump_kw(inlet.q() / 24.0 * 0.75, 4.0), 0.6)
+                .tank(basin.volume * 1.1)
+                .critical(0.3)
+                .usd(usd);
         design.items.push(item);
         design.solids = Solids { kg_d: basin.wasted_kg_d, dry: 0.008, hazardous: inlet.hazardous };
         design.area_m2 = Some(basin.volume / 4.5 * 1.3);

@@ -153,7 +153,13 @@ pub(crate) struct Basin {
 }
 
 /// Sizes on the maximum-month load and runs on the average one; adds traces, criteria and missing nutrients.
-pub(crate) fn basin(inlet: &Inlet<'_>, outlet: &Water, mode: &Mode, least_kg_o2_per_kg_bod: f64, design: &mut Design) -> Basin {
+pub(crate) fn basin(
+    inlet: &Inlet<'_>,
+    outlet: &Water,
+    mode: &Mode,
+    least_kg_o2_per_kg_bod: f64,
+    design: &mut Design,
+) -> Basin {
     const DEPTH: f64 = 4.5;
     let sized_at = temperature(inlet);
     let (s0, s) = (inlet.water.of(Parameter::Bod5), outlet.of(Parameter::Bod5));
@@ -164,7 +170,12 @@ pub(crate) fn basin(inlet: &Inlet<'_>, outlet: &Water, mode: &Mode, least_kg_o2_
     let source = "Metcalf & Eddy 5th ed.";
     design.trace.push(
         inlet
-            .trace("volume", "P_X,VSS = Q Y (S0-S)/(1+kd SRT); P_X,TSS = P_X,VSS/0.85 + Q i; V = SRT P_X,TSS/X; load x 1.2", Mark::K, source)
+            .trace(
+                "volume",
+                "P_X,VSS = Q Y (S0-S)/(1+kd SRT); P_X,TSS = P_X,VSS/0.85 + Q i; V = SRT P_X,TSS/X; load x 1.2",
+                Mark::K,
+                source,
+            )
             .input("bod_in_mg_per_l", s0)
             .input("bod_out_mg_per_l", s)
             .input("inert_solids_mg_per_l", inert)
@@ -179,7 +190,8 @@ pub(crate) fn basin(inlet: &Inlet<'_>, outlet: &Water, mode: &Mode, least_kg_o2_
     // Nitrogen: what growth does not take up is oxidised, and what the limit forbids is denitrified.
     let tn = inlet.water.of(Parameter::Tn);
     let taken_up = 0.12 * average.px_vss;
-    let nitrified = if mode.nitrifies { (inlet.load(Parameter::Tn) - taken_up - 0.001 * inlet.q()).max(0.0) } else { 0.0 };
+    let nitrified =
+        if mode.nitrifies { (inlet.load(Parameter::Tn) - taken_up - 0.001 * inlet.q()).max(0.0) } else { 0.0 };
     let left = inlet.q() * outlet.of(Parameter::Tn) / 1000.0;
     let denitrified = if mode.denitrifies { (nitrified - left).max(0.0) } else { 0.0 };
     let mut volume = sized.volume;
@@ -191,7 +203,12 @@ pub(crate) fn basin(inlet: &Inlet<'_>, outlet: &Water, mode: &Mode, least_kg_o2_
         let remaining = inlet.basis.alkalinity() - used;
         design.trace.push(
             inlet
-                .trace("denitrification", "V = NO3 load/(SDNR X_b), SDNR 0.12, X_b = 0.6 X; alkalinity 7.14 N_ox - 3.57 N_den", Mark::K, source)
+                .trace(
+                    "denitrification",
+                    "V = NO3 load/(SDNR X_b), SDNR 0.12, X_b = 0.6 X; alkalinity 7.14 N_ox - 3.57 N_den",
+                    Mark::K,
+                    source,
+                )
                 .input("total_nitrogen_in_mg_per_l", tn)
                 .output("nitrified_kg_per_day", nitrified)
                 .output("denitrified_kg_per_day", denitrified)
@@ -202,7 +219,9 @@ pub(crate) fn basin(inlet: &Inlet<'_>, outlet: &Water, mode: &Mode, least_kg_o2_
         if remaining < 70.0 {
             let missing = (70.0 - remaining) / 50.04;
             design.doses.push(Dose::of("Sodium bicarbonate (alkalinity)", missing * 84.0, inlet, 0.5).estimated());
-            design.test("Nitrification needs more alkalinity than assumed; bicarbonate is dosed. Measure the alkalinity.");
+            design.test(
+                "Nitrification needs more alkalinity than assumed; bicarbonate is dosed. Measure the alkalinity.",
+            );
         }
         let ratio = inlet.water.of(Parameter::Cod) / tn.max(0.1);
         if ratio < 7.0 {
@@ -228,7 +247,12 @@ pub(crate) fn basin(inlet: &Inlet<'_>, outlet: &Water, mode: &Mode, least_kg_o2_
     let per_mlvss = if volume > 0.0 { inlet.load(Parameter::Bod5) / (volume * mode.mlss * 0.75) } else { 0.0 };
     design.trace.push(
         inlet
-            .trace("loading", "F/M = Q S0/(V Xv), OLR = Q S0/V, HRT = V/Q (an output, not a criterion)", Mark::D, "unit algebra")
+            .trace(
+                "loading",
+                "F/M = Q S0/(V Xv), OLR = Q S0/V, HRT = V/Q (an output, not a criterion)",
+                Mark::D,
+                "unit algebra",
+            )
             .input("volume_m3", volume)
             .output("f_to_m_kg_bod_per_kg_mlvss_day", per_mlvss)
             .output("loading_kg_bod_per_m3_day", if volume > 0.0 { inlet.load(Parameter::Bod5) / volume } else { 0.0 })
@@ -238,15 +262,22 @@ pub(crate) fn basin(inlet: &Inlet<'_>, outlet: &Water, mode: &Mode, least_kg_o2_
     nutrients(inlet, bod_removed, design);
     let celsius = celsius(inlet);
     if celsius > 38.0 {
-        let message = format!(
-            "The water enters the biology at {celsius:.0} °C; it must be cooled below 38 °C."
+        let message = format!("The water enters the biology at {celsius:.0} °C; it must be cooled below 38 °C.");
+        design.warnings.push(
+            crate::note::Warning::new(crate::note::WarningCode::UnitOutOfRange, message)
+                .at("water-quality/temperature"),
         );
-        design.warnings.push(crate::note::Warning::new(crate::note::WarningCode::UnitOutOfRange, message).at("water-quality/temperature"));
     }
     let wasted = (average.px_tss - inlet.q() * outlet.of(Parameter::Tss) / 1000.0).max(0.0);
     // The cost curve was made for sewage of 250 mg/L; a stronger water needs more air and mass.
     let cost_size = inlet.q() * (s0 / 250.0).max(1.0).powf(0.7);
-    Basin { volume: volume.max(inlet.q() / 24.0), wasted_kg_d: wasted, blower_kw: blower, air_m3_h: air_average, cost_size_m3_d: cost_size }
+    Basin {
+        volume: volume.max(inlet.q() / 24.0),
+        wasted_kg_d: wasted,
+        blower_kw: blower,
+        air_m3_h: air_average,
+        cost_size_m3_d: cost_size,
+    }
 }
 
 /// BOD:N:P 100:5:1; what is missing is dosed.
@@ -264,7 +295,12 @@ fn nutrients(inlet: &Inlet<'_>, bod_removed: f64, design: &mut Design) {
     if missing_n > 0.0 || missing_p > 0.0 {
         design.trace.push(
             inlet
-                .trace("nutrients", "missing N = 0.05 BOD removed - N; missing P = 0.01 BOD removed - P", Mark::K, source)
+                .trace(
+                    "nutrients",
+                    "missing N = 0.05 BOD removed - N; missing P = 0.01 BOD removed - P",
+                    Mark::K,
+                    source,
+                )
                 .input("bod_removed_kg_per_day", bod_removed)
                 .output("missing_nitrogen_kg_per_day", missing_n)
                 .output("missing_phosphorus_kg_per_day", missing_p),

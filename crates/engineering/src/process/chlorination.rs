@@ -98,7 +98,10 @@ impl UnitProcess for Chlorination {
                 .input("baffle_factor", BAFFLE)
                 .output("ct_mg_min_per_l", ct)
                 .output("log_removal", logs_by_ct(ct))
-                .output("giardia_05_log_ct_mg_min_per_l", ct_giardia(0.5, inlet.basis.temperature.celsius().clamp(0.5, 25.0), 7.5, 1.0))
+                .output(
+                    "giardia_05_log_ct_mg_min_per_l",
+                    ct_giardia(0.5, inlet.basis.temperature.celsius().clamp(0.5, 25.0), 7.5, 1.0),
+                )
                 .output("dose_mg_per_l", chlorine)
                 .output("tank_m3", v),
         );
@@ -112,7 +115,8 @@ impl UnitProcess for Chlorination {
         if natural && inlet.basis.reuse.is_empty() {
             design.doses.push(Dose::of("Sodium bisulfite (dechlorination)", 1.46 * residual, inlet, 0.36));
         }
-        let specifications = format!("{v:.1} m³ contact tank, {minutes:.0} min at peak, {residual:.1} mg/L residual, dosing skid");
+        let specifications =
+            format!("{v:.1} m³ contact tank, {minutes:.0} min at peak, {residual:.1} mg/L residual, dosing skid");
         let dimensions = design::rectangle(design::surface(v, 2.0), 10.0, 2.4);
         let item = Item::new("Chlorination unit with contact tank", specifications, dimensions)
             .drawing(0.004 * inlet.q() / 24.0 + 0.05, 0.7)

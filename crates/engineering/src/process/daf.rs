@@ -1,6 +1,8 @@
 //! P07 Dissolved air flotation with coagulant and polymer.
 
-use super::{Design, Dose, Inlet, Item, Mechanism, ProcessId, Solids, Spec, Stage, UnitProcess, design, only_within, share};
+use super::{
+    Design, Dose, Inlet, Item, Mechanism, ProcessId, Solids, Spec, Stage, UnitProcess, design, only_within, share,
+};
 use crate::note::Mark;
 use crate::parameter::Parameter;
 use crate::water::Water;
@@ -66,7 +68,12 @@ impl UnitProcess for Daf {
         let loading = inlet.load(Parameter::Tss) / 24.0 / a;
         design.trace.push(
             inlet
-                .trace("recycle", "r = (A/S) Sa/(1.3 sa (f P - 1)), held to 0.2-0.7", Mark::K, "Metcalf & Eddy 5th ed.; UFC 4-832-01N")
+                .trace(
+                    "recycle",
+                    "r = (A/S) Sa/(1.3 sa (f P - 1)), held to 0.2-0.7",
+                    Mark::K,
+                    "Metcalf & Eddy 5th ed.; UFC 4-832-01N",
+                )
                 .input("solids_mg_per_l", solids)
                 .input("air_to_solids", AIR_TO_SOLIDS)
                 .input("temperature_c", celsius)

@@ -40,9 +40,7 @@ impl Removal {
     pub(crate) fn spread(self, entering: f64) -> (f64, f64) {
         let ratio = |one: f64, other: f64| (one.max(1e-4) / other.max(1e-4)).ln();
         match self {
-            Self::Share { low, typical, high } => {
-                (ratio(1.0 - low, 1.0 - typical), ratio(1.0 - high, 1.0 - typical))
-            }
+            Self::Share { low, typical, high } => (ratio(1.0 - low, 1.0 - typical), ratio(1.0 - high, 1.0 - typical)),
             Self::Residual { worst, typical, best } => {
                 let left = |to: f64| entering.min(to).max(1e-9);
                 ((left(worst) / left(typical)).ln(), (left(best) / left(typical)).ln())
@@ -60,7 +58,9 @@ impl Removal {
             Self::Share { low, typical, high } => {
                 Self::Share { low: low / 2.0, typical: typical / 2.0, high: high / 2.0 }
             }
-            Self::Logs { low, typical, high } => Self::Logs { low: low / 2.0, typical: typical / 2.0, high: high / 2.0 },
+            Self::Logs { low, typical, high } => {
+                Self::Logs { low: low / 2.0, typical: typical / 2.0, high: high / 2.0 }
+            }
             Self::Residual { .. } | Self::Set(_) | Self::Adds(_) => self,
         }
     }
@@ -303,7 +303,14 @@ impl Design {
     }
 
     /// The package-scale cost curve, traced; `size_m3_d` is the flow it depends on.
-    pub(crate) fn curve(&mut self, inlet: &Inlet<'_>, what: &str, size_m3_d: f64, usd_at_240: f64, exponent: f64) -> f64 {
+    pub(crate) fn curve(
+        &mut self,
+        inlet: &Inlet<'_>,
+        what: &str,
+        size_m3_d: f64,
+        usd_at_240: f64,
+        exponent: f64,
+    ) -> f64 {
         const REFERENCE: f64 = 240.0;
         let usd = usd_at_240 * (size_m3_d / REFERENCE).powf(exponent);
         let (mark, source) = PACKAGE_COST;

@@ -1,6 +1,9 @@
 //! T02 Granular activated carbon.
 
-use super::{Design, Dose, Inlet, Item, Mechanism, ProcessId, Reject, Removal, Spec, Stage, UnitProcess, design, interpolate, share, within};
+use super::{
+    Design, Dose, Inlet, Item, Mechanism, ProcessId, Reject, Removal, Spec, Stage, UnitProcess, design, interpolate,
+    share, within,
+};
 use crate::note::Mark;
 use crate::parameter::Parameter;
 use crate::water::Water;

@@ -1,8 +1,8 @@
 //! P10 Chemical precipitation of metals as hydroxides, with reduction of chromium VI and oxidation of cyanide.
 
 use super::{
-    Design, Dose, Inlet, Item, Mechanism, ProcessId, Removal, Solids, Spec, Stage, UnitProcess, design,
-    ph_adjustment, residual,
+    Design, Dose, Inlet, Item, Mechanism, ProcessId, Removal, Solids, Spec, Stage, UnitProcess, design, ph_adjustment,
+    residual,
 };
 use crate::note::Mark;
 use crate::parameter::Parameter as P;

@@ -51,7 +51,12 @@ impl UnitProcess for Ozone {
         let tank = inlet.peak_m3_h() * 12.0 / 60.0;
         design.trace.push(
             inlet
-                .trace("dose", "dose = 1.0 mg/mg x TOC, TOC = COD/3 where not given; P = 11 kWh/kg; V = Q_peak x 12 min", SPEC.mark, SPEC.source)
+                .trace(
+                    "dose",
+                    "dose = 1.0 mg/mg x TOC, TOC = COD/3 where not given; P = 11 kWh/kg; V = Q_peak x 12 min",
+                    SPEC.mark,
+                    SPEC.source,
+                )
                 .input("toc_mg_per_l", toc)
                 .output("dose_mg_per_l", dose)
                 .output("ozone_kg_per_h", ozone)

@@ -57,12 +57,20 @@ impl UnitProcess for PhAdjustment {
         let mut design = Design::default();
         let from = inlet.water.get(Parameter::Ph).unwrap_or(AIM);
         let needed = meq(from);
-        let (name, dose, price) =
-            if from < AIM { ("Sodium hydroxide", caustic(needed), 0.59) } else { ("Sulfuric acid", needed * 49.0, 0.12) };
+        let (name, dose, price) = if from < AIM {
+            ("Sodium hydroxide", caustic(needed), 0.59)
+        } else {
+            ("Sulfuric acid", needed * 49.0, 0.12)
+        };
         design.doses.push(Dose::of(name, dose, inlet, price));
         design.trace.push(
             inlet
-                .trace("dose", "meq/L = |10^-pH1 - 10^-pH2| (both sides) + 0.8 |ΔpH|; dose = meq/L x equivalent weight", Mark::E, "buffer estimate; lower bound by pH is chemistry")
+                .trace(
+                    "dose",
+                    "meq/L = |10^-pH1 - 10^-pH2| (both sides) + 0.8 |ΔpH|; dose = meq/L x equivalent weight",
+                    Mark::E,
+                    "buffer estimate; lower bound by pH is chemistry",
+                )
                 .input("ph_before", from)
                 .input("ph_after", AIM)
                 .input("lower_bound_meq_per_l", least_meq(from, AIM))
@@ -74,7 +82,8 @@ impl UnitProcess for PhAdjustment {
         let v = inlet.peak_m3_h() * 0.25 * f64::from(stages);
         let dimensions = design::rectangle(design::surface(v, 2.0), f64::from(stages), 2.0);
         let specifications = format!("{stages} stage(s), {v:.1} m³, 15 min each, pH control, {name} dosing");
-        let item = Item::new("pH adjustment skid", specifications, dimensions).drawing(0.15 * v + 0.1, 0.7).critical(0.25);
+        let item =
+            Item::new("pH adjustment skid", specifications, dimensions).drawing(0.15 * v + 0.1, 0.7).critical(0.25);
         design.buy(item, inlet, 9_000.0, 0.4);
         design
     }

@@ -50,7 +50,12 @@ impl UnitProcess for PhosphorusPrecipitation {
         design.solids = Solids { kg_d: solids, dry: 0.01, hazardous: false };
         design.trace.push(
             inlet
-                .trace("dose", "FeCl3 = ΔP x 2 x 55.845/30.974 x 162.2/55.845; DS = 4.87 ΔP + Fe/2 x 1.914", SPEC.mark, "stoichiometry at 2 mol Fe/mol P")
+                .trace(
+                    "dose",
+                    "FeCl3 = ΔP x 2 x 55.845/30.974 x 162.2/55.845; DS = 4.87 ΔP + Fe/2 x 1.914",
+                    SPEC.mark,
+                    "stoichiometry at 2 mol Fe/mol P",
+                )
                 .input("phosphorus_removed_mg_per_l", removed)
                 .output("ferric_chloride_mg_per_l", dose)
                 .output("alkalinity_used_mg_per_l", alkalinity)
@@ -60,7 +65,8 @@ impl UnitProcess for PhosphorusPrecipitation {
             design.test("Precipitation of phosphorus leaves less than 80 mg/L of alkalinity: check before building.");
         }
         let specifications = format!("ferric chloride {dose:.0} mg/L, tank and 1 + 1 dosing pumps");
-        let item = Item::new("Phosphorus dosing skid", specifications, "1.20 x 0.80 x 1.60 m".to_owned()).drawing(0.1, 0.7);
+        let item =
+            Item::new("Phosphorus dosing skid", specifications, "1.20 x 0.80 x 1.60 m".to_owned()).drawing(0.1, 0.7);
         // A dosing skid is a part of the pH skid's class.
         design.buy(item, inlet, 9_000.0, 0.4);
         design

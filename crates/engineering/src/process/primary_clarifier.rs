@@ -49,7 +49,12 @@ impl UnitProcess for PrimaryClarifier {
         let hours = (area * units::Length::clamped(DEPTH) / inlet.flow).hours();
         design.trace.push(
             inlet
-                .trace("area", "A = max(Q/SOR, Q_peak/SOR_peak); D = sqrt(4A/π)", Mark::V, "Metcalf & Eddy 5th ed. as coded in QSDsan")
+                .trace(
+                    "area",
+                    "A = max(Q/SOR, Q_peak/SOR_peak); D = sqrt(4A/π)",
+                    Mark::V,
+                    "Metcalf & Eddy 5th ed. as coded in QSDsan",
+                )
                 .input("surface_loading_m3_per_m2_day", AVERAGE)
                 .input("peak_surface_loading_m3_per_m2_day", PEAK)
                 .output("area_m2", area.m2())

@@ -1,6 +1,8 @@
 //! T06 Reverse osmosis.
 
-use super::{Design, Dose, Inlet, Item, Mechanism, ProcessId, Reject, Spec, Stage, UnitProcess, logs, only_within, share};
+use super::{
+    Design, Dose, Inlet, Item, Mechanism, ProcessId, Reject, Spec, Stage, UnitProcess, logs, only_within, share,
+};
 use crate::note::Mark;
 use crate::parameter::Parameter as P;
 use crate::water::Water;
@@ -95,7 +97,12 @@ impl UnitProcess for ReverseOsmosis {
         let energy = specific_energy(bar, 0.75, recovery);
         design.trace.push(
             inlet
-                .trace("membranes", "A = Q R/J x safety; p = 10 bar + 0.069 bar per 100 mg/L TDS; kWh/m³ = p/(36 η R)", Mark::V, "recovery and osmotic pressure rules: Lenntech, industrialwateradvisory; flux unverified")
+                .trace(
+                    "membranes",
+                    "A = Q R/J x safety; p = 10 bar + 0.069 bar per 100 mg/L TDS; kWh/m³ = p/(36 η R)",
+                    Mark::V,
+                    "recovery and osmotic pressure rules: Lenntech, industrialwateradvisory; flux unverified",
+                )
                 .input("tds_mg_per_l", tds)
                 .input("flux_l_per_m2_h", FLUX)
                 .input("pump_efficiency", 0.75)
@@ -115,7 +122,11 @@ impl UnitProcess for ReverseOsmosis {
         let elements = (area.m2() / 37.16).ceil();
         let skid = Item::new(
             "Reverse osmosis skid with high-pressure pump",
-            format!("{:.1} m³/h product, recovery {:.0} %, {bar:.0} bar", product.m3_per_day() / 24.0, recovery * 100.0),
+            format!(
+                "{:.1} m³/h product, recovery {:.0} %, {bar:.0} bar",
+                product.m3_per_day() / 24.0,
+                recovery * 100.0
+            ),
             "skid 6.50 x 1.80 x 2.40 m".to_owned(),
         )
         .drawing(energy * product.m3_per_day() / 24.0, 0.8)

@@ -1,6 +1,9 @@
 //! T01 Sand or multimedia filter.
 
-use super::{Design, Inlet, Item, Mechanism, ProcessId, Reject, Removal, Spec, Stage, UnitProcess, design, logs, residual, share, within};
+use super::{
+    Design, Inlet, Item, Mechanism, ProcessId, Reject, Removal, Spec, Stage, UnitProcess, design, logs, residual,
+    share, within,
+};
 use crate::note::Mark;
 use crate::parameter::Parameter;
 use crate::water::Water;

@@ -1,6 +1,9 @@
 //! S03 Sequencing batch reactor.
 
-use super::{Design, Inlet, Item, Mechanism, ProcessId, Removal, Solids, Spec, Stage, UnitProcess, aerobic, design, share, within};
+use super::{
+    Design, Inlet, Item, Mechanism, ProcessId, Removal, Solids, Spec, Stage, UnitProcess, aerobic, design, share,
+    within,
+};
 use crate::note::Mark;
 use crate::parameter::Parameter;
 use crate::water::Water;
@@ -67,7 +70,12 @@ impl UnitProcess for Sbr {
         let each = hydraulic.max(basin.volume / f64::from(tanks));
         design.trace.push(
             inlet
-                .trace("tanks", "V = max(Q_peak/(tanks cycles)/exchanged, SRT P_X/X); exchanged <= 1 - X SVI/1e6 x 1.2", SPEC.mark, SPEC.source)
+                .trace(
+                    "tanks",
+                    "V = max(Q_peak/(tanks cycles)/exchanged, SRT P_X/X); exchanged <= 1 - X SVI/1e6 x 1.2",
+                    SPEC.mark,
+                    SPEC.source,
+                )
                 .input("tanks", f64::from(tanks))
                 .input("cycles_per_day", f64::from(CYCLES))
                 .input("sludge_volume_index_ml_per_g", SVI)
@@ -76,7 +84,14 @@ impl UnitProcess for Sbr {
                 .output("tank_by_hydraulics_m3", hydraulic)
                 .output("tank_m3", each),
         );
-        design.criterion(inlet, "decanted share of the volume", inlet.q() / f64::from(tanks * CYCLES) / each, "-", 0.0, 0.4);
+        design.criterion(
+            inlet,
+            "decanted share of the volume",
+            inlet.q() / f64::from(tanks * CYCLES) / each,
+            "-",
+            0.0,
+            0.4,
+        );
         let total = each * f64::from(tanks);
         let specifications = format!(
             "{tanks} tanks of {each:.0} m³, {CYCLES} cycles/d, SRT 18 d, MLSS {MLSS} g/L, {:.0} Nm³/h air, decanters",

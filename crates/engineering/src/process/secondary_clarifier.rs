@@ -60,8 +60,10 @@ impl UnitProcess for SecondaryClarifier {
         design.criterion(inlet, "solids loading", loading, "kg/(m²·h)", 0.0, 6.0);
         let lines = inlet.lines();
         let each = Area::clamped(area.m2() / f64::from(lines));
-        let specifications =
-            format!("{surface_loading:.1} m³/(m²·d), {loading:.1} kg/(m²·h), scraper, return {:.0} %", RETURNED * 100.0);
+        let specifications = format!(
+            "{surface_loading:.1} m³/(m²·d), {loading:.1} kg/(m²·h), scraper, return {:.0} %",
+            RETURNED * 100.0
+        );
         let item = Item::new("Secondary clarifier mechanism", specifications, design::circle(each, DEPTH))
             .count(lines)
             .drawing(0.02 * inlet.q() / 24.0 + 0.1, 0.7)

@@ -79,7 +79,12 @@ impl UnitProcess for Uasb {
         let gas = methane(removed);
         design.trace.push(
             inlet
-                .trace("volume", "V = max(1.2 Q C/OLR, Q HRT), A = V/H, v_up = Q/A", Mark::V, "NPTEL module 21 (range 1.5-18); TU Hamburg B3 (sewage); steps by temperature unverified")
+                .trace(
+                    "volume",
+                    "V = max(1.2 Q C/OLR, Q HRT), A = V/H, v_up = Q/A",
+                    Mark::V,
+                    "NPTEL module 21 (range 1.5-18); TU Hamburg B3 (sewage); steps by temperature unverified",
+                )
                 .input("cod_load_kg_per_day", inlet.load(Parameter::Cod))
                 .input("temperature_c", celsius)
                 .input("loading_kg_cod_per_m3_day", olr)
@@ -95,7 +100,8 @@ impl UnitProcess for Uasb {
         design.methane_nm3_d = gas;
         let sulfate = inlet.water.of(Parameter::Sulfates) / inlet.water.of(Parameter::Cod).max(1.0);
         if sulfate > 0.1 {
-            design.test(format!("SO4/COD is {sulfate:.2}: above 0.1 sulfide disturbs methane and corrodes; test first."));
+            design
+                .test(format!("SO4/COD is {sulfate:.2}: above 0.1 sulfide disturbs methane and corrodes; test first."));
         }
         let sludge = if sewage { 0.17 * inlet.load(Parameter::Cod) } else { 0.08 / 0.8 * removed };
         design.solids = Solids { kg_d: sludge, dry: 0.05, hazardous: inlet.hazardous };

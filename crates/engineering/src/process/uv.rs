@@ -52,8 +52,10 @@ impl UnitProcess for Uv {
         );
         design.criterion(inlet, "dose", dose, "mJ/cm²", 30.0, 100.0);
         design.test("UV transmittance must be measured; the dose assumes 55 to 65 %.");
-        let specifications =
-            format!("{:.1} m³/h at peak, {dose} mJ/cm², low-pressure lamps, 1 duty + 1 standby bank", inlet.peak_m3_h());
+        let specifications = format!(
+            "{:.1} m³/h at peak, {dose} mJ/cm², low-pressure lamps, 1 duty + 1 standby bank",
+            inlet.peak_m3_h()
+        );
         let item = Item::new("UV disinfection unit", specifications, "2.00 x 0.60 x 1.40 m".to_owned())
             .count(2)
             .drawing(specific * inlet.q() / 24.0, 0.5)

@@ -44,7 +44,10 @@ fn plain_decimal(text: &str) -> Option<(String, Option<&'static str>)> {
     let is_space = |c: char| matches!(c, ' ' | '\u{a0}' | '\u{202f}' | '\u{2009}');
     if text.chars().any(is_space) {
         let groups: Vec<&str> = text.split(is_space).collect();
-        let (whole, _) = groups.split_last().and_then(|(last, _)| last.split_once(['.', ','])).unwrap_or((groups[groups.len() - 1], ""));
+        let (whole, _) = groups
+            .split_last()
+            .and_then(|(last, _)| last.split_once(['.', ',']))
+            .unwrap_or((groups[groups.len() - 1], ""));
         let middle_fine = groups[1..groups.len() - 1].iter().all(|group| group.len() == 3) && whole.len() == 3;
         if !(1..=3).contains(&groups[0].len()) || !middle_fine {
             return None;
@@ -55,8 +58,9 @@ fn plain_decimal(text: &str) -> Option<(String, Option<&'static str>)> {
     let fine = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
     let grouped = |whole: &str, separator: char| {
         let mut groups = whole.split(separator);
-        groups.next().is_some_and(|first| (1..=3).contains(&first.len()) && fine(first) && first.trim_start_matches('0') != "")
-            && groups.all(|group| group.len() == 3 && fine(group))
+        groups.next().is_some_and(|first| {
+            (1..=3).contains(&first.len()) && fine(first) && !first.trim_start_matches('0').is_empty()
+        }) && groups.all(|group| group.len() == 3 && fine(group))
     };
     let (commas, points) = (text.matches(',').count(), text.matches('.').count());
     match (commas, points) {
@@ -78,8 +82,9 @@ fn plain_decimal(text: &str) -> Option<(String, Option<&'static str>)> {
         }
         (1, _) if text.find(',') > text.rfind('.') => {
             let (whole, decimals) = text.split_once(',')?;
-            (grouped(whole, '.') && fine(decimals))
-                .then(|| (text.replace('.', "").replace(',', "."), Some("points read as thousands, comma as decimal sign")))
+            (grouped(whole, '.') && fine(decimals)).then(|| {
+                (text.replace('.', "").replace(',', "."), Some("points read as thousands, comma as decimal sign"))
+            })
         }
         _ => None,
     }
@@ -113,9 +118,10 @@ mod tests {
 
     #[test]
     fn anything_else_is_not_a_number() {
-        for text in
-            ["", "NaN", "inf", "-", "12 15", "100-200", "<5", "1e", "e5", "5 mg/L", "1,2,3", "1e999", "abc", "١٢", ".", ","]
-        {
+        for text in [
+            "", "NaN", "inf", "-", "12 15", "100-200", "<5", "1e", "e5", "5 mg/L", "1,2,3", "1e999", "abc", "١٢", ".",
+            ",",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

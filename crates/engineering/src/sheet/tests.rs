@@ -18,13 +18,13 @@ fn values_are_converted_and_say_where_they_come_from() {
     let reading = reading(json!([
         { "id": "bod5", "value": "1.6", "unit": "g/L", "source": "manual" },
         { "id": "zinc", "value": "35,5", "unit": "mg/L", "source": "imported" },
-        { "id": "temperature", "value": 77, "unit": "°F", "source": "manual" },
+        { "id": "temperature", "value": 86, "unit": "°F", "source": "manual" },
     ]));
     let values: Vec<_> = reading.parameters.iter().map(|p| (p.parameter, p.value.round(), p.origin)).collect();
     assert_eq!(
         values,
         [
-            (Parameter::Temperature, 25.0, ReadingOrigin::Typed),
+            (Parameter::Temperature, 30.0, ReadingOrigin::Typed),
             (Parameter::Bod5, 1600.0, ReadingOrigin::Typed),
             (Parameter::Zinc, 36.0, ReadingOrigin::Measured),
         ]
@@ -83,7 +83,8 @@ fn a_repeated_parameter_counts_once() {
 fn a_flow_of_zero_or_less_is_impossible_and_another_word_is_not_understood() {
     let flow = |value: Value, unit: &str| {
         let fields = json!([{ "id": "wastewater-generated", "value": value, "unit": unit }]);
-        read(&json!({ "technical_sections": [{ "id": "economics-scale", "fields": fields }] }), &BTreeSet::new()).wastewater
+        read(&json!({ "technical_sections": [{ "id": "economics-scale", "fields": fields }] }), &BTreeSet::new())
+            .wastewater
     };
     assert!(matches!(flow(json!("0"), "m³/day"), FlowField::Impossible { .. }));
     assert!(matches!(flow(json!(-3), "m³/day"), FlowField::Impossible { .. }));

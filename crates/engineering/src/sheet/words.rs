@@ -87,10 +87,46 @@ pub(super) fn objective(text: &str) -> Option<Objective> {
     find(
         text,
         &[
-            (Objective::Reuse, &["reuse", "reuso", "reutilizar", "reutilizacion", "recycle", "recycling", "reciclar", "recirculation"]),
-            (Objective::Supply, &["drinking", "potable", "supply", "purify", "purification", "potabilizar", "abastecimiento", "process water", "human consumption", "consumo humano"]),
-            (Objective::Discharge, &["discharge", "descarga", "descargas", "vertido", "comply", "compliance", "cumplir", "cumplimiento", "regulations", "treat", "tratar", "treatment"]),
-            (Objective::Savings, &["cost", "costs", "costos", "costes", "reduce", "reducir", "savings", "save", "ahorro", "ahorrar"]),
+            (
+                Objective::Reuse,
+                &["reuse", "reuso", "reutilizar", "reutilizacion", "recycle", "recycling", "reciclar", "recirculation"],
+            ),
+            (
+                Objective::Supply,
+                &[
+                    "drinking",
+                    "potable",
+                    "supply",
+                    "purify",
+                    "purification",
+                    "potabilizar",
+                    "abastecimiento",
+                    "process water",
+                    "human consumption",
+                    "consumo humano",
+                ],
+            ),
+            (
+                Objective::Discharge,
+                &[
+                    "discharge",
+                    "descarga",
+                    "descargas",
+                    "vertido",
+                    "comply",
+                    "compliance",
+                    "cumplir",
+                    "cumplimiento",
+                    "regulations",
+                    "treat",
+                    "tratar",
+                    "treatment",
+                ],
+            ),
+            (
+                Objective::Savings,
+                &["cost", "costs", "costos", "costes", "reduce", "reducir", "savings", "save", "ahorro", "ahorrar"],
+            ),
         ],
     )
 }
@@ -100,12 +136,47 @@ pub(super) fn receiver(text: &str) -> Option<Receiver> {
         text,
         &[
             (Receiver::Sewer, &["sewer", "sewerage", "sewage", "alcantarillado", "drenaje", "drainage", "colector"]),
-            (Receiver::River, &["river", "stream", "creek", "rio", "arroyo", "canal", "surface water", "water body", "cuerpo de agua", "cuerpo receptor", "quebrada"]),
-            (Receiver::Lake, &["lake", "reservoir", "lago", "laguna", "lagoon", "embalse", "presa", "wetland", "humedal"]),
+            (
+                Receiver::River,
+                &[
+                    "river",
+                    "stream",
+                    "creek",
+                    "rio",
+                    "arroyo",
+                    "canal",
+                    "surface water",
+                    "water body",
+                    "cuerpo de agua",
+                    "cuerpo receptor",
+                    "quebrada",
+                ],
+            ),
+            (
+                Receiver::Lake,
+                &["lake", "reservoir", "lago", "laguna", "lagoon", "embalse", "presa", "wetland", "humedal"],
+            ),
             (Receiver::Sea, &["sea", "ocean", "marine", "coast", "estuary", "mar", "oceano", "estuario", "bahia"]),
-            (Receiver::Soil, &["infiltration", "soil", "well", "ground", "absorption", "infiltracion", "suelo", "pozo", "drainfield", "leach field"]),
+            (
+                Receiver::Soil,
+                &[
+                    "infiltration",
+                    "soil",
+                    "well",
+                    "ground",
+                    "absorption",
+                    "infiltracion",
+                    "suelo",
+                    "pozo",
+                    "drainfield",
+                    "leach field",
+                ],
+            ),
             (Receiver::Irrigation, &["irrigation", "riego", "green areas", "areas verdes"]),
-            (Receiver::NoDischarge, &["zero", "none", "no discharge", "reuse", "reuso", "recirculation", "closed loop", "zld", "ninguno"]),
+            (
+                Receiver::NoDischarge,
+                &["zero", "none", "no discharge", "reuse", "reuso", "recirculation", "closed loop", "zld", "ninguno"],
+            ),
         ],
     )
 }
@@ -116,13 +187,34 @@ pub(super) fn reuse(text: &str) -> Option<ReuseUse> {
         &[
             (ReuseUse::Cooling, &["cooling", "enfriamiento", "torres"]),
             (ReuseUse::Boiler, &["boiler", "boilers", "caldera", "calderas", "steam"]),
-            (ReuseUse::Toilets, &["toilet", "toilets", "flushing", "sanitarios", "inodoros", "wc", "descarga de sanitarios"]),
-            (ReuseUse::Irrigation, &["irrigation", "riego", "landscape", "landscaping", "jardines", "garden", "gardens", "green areas", "areas verdes", "agricultural", "agricultura"]),
+            (
+                ReuseUse::Toilets,
+                &["toilet", "toilets", "flushing", "sanitarios", "inodoros", "wc", "descarga de sanitarios"],
+            ),
+            (
+                ReuseUse::Irrigation,
+                &[
+                    "irrigation",
+                    "riego",
+                    "landscape",
+                    "landscaping",
+                    "jardines",
+                    "garden",
+                    "gardens",
+                    "green areas",
+                    "areas verdes",
+                    "agricultural",
+                    "agricultura",
+                ],
+            ),
             (ReuseUse::Cleaning, &["cleaning", "washing", "wash", "lavado", "limpieza", "floor", "floors", "vehicle"]),
             (ReuseUse::Fire, &["fire", "incendio", "incendios"]),
             (ReuseUse::Recharge, &["recharge", "recarga", "aquifer", "acuifero"]),
             (ReuseUse::Drinking, &["drinking", "potable", "human consumption", "consumo humano"]),
-            (ReuseUse::Process, &["process", "processes", "industrial", "proceso", "procesos", "production", "produccion"]),
+            (
+                ReuseUse::Process,
+                &["process", "processes", "industrial", "proceso", "procesos", "production", "produccion"],
+            ),
             (ReuseUse::Ornamental, &["fountain", "fountains", "ornamental", "fuentes", "lakes", "recreational"]),
         ],
     )
@@ -155,10 +247,29 @@ pub(super) fn constraint(text: &str) -> Option<Constraint> {
             (Constraint::LimitedSpace, &["space", "area", "espacio", "superficie", "footprint"]),
             (Constraint::LimitedBudget, &["budget", "presupuesto", "investment", "inversion", "capital", "financial"]),
             (Constraint::ComplexWater, &["water quality", "calidad", "salinity", "hardness", "metals", "metales"]),
-            (Constraint::FewOperators, &["operators", "operator", "personnel", "staff", "skilled", "operadores", "personal", "technical capacity", "maintenance"]),
+            (
+                Constraint::FewOperators,
+                &[
+                    "operators",
+                    "operator",
+                    "personnel",
+                    "staff",
+                    "skilled",
+                    "operadores",
+                    "personal",
+                    "technical capacity",
+                    "maintenance",
+                ],
+            ),
             (Constraint::LimitedEnergy, &["energy", "electricity", "power", "energia", "electricidad", "electrical"]),
-            (Constraint::OdorNoise, &["odor", "odour", "odors", "noise", "olor", "olores", "ruido", "neighbors", "neighbours", "vecinos"]),
-            (Constraint::ShortTime, &["time", "deadline", "schedule", "tiempo", "plazo", "urgent", "urgente", "urgency"]),
+            (
+                Constraint::OdorNoise,
+                &["odor", "odour", "odors", "noise", "olor", "olores", "ruido", "neighbors", "neighbours", "vecinos"],
+            ),
+            (
+                Constraint::ShortTime,
+                &["time", "deadline", "schedule", "tiempo", "plazo", "urgent", "urgente", "urgency"],
+            ),
             (Constraint::RemoteSite, &["remote", "access", "remoto", "remota", "acceso", "logistics", "location"]),
         ],
     )

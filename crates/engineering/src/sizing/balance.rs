@@ -125,7 +125,11 @@ fn pass(
         let design = process.size(&inlet, &leaving);
         let recovery = design.recovery.unwrap_or(1.0);
         let reject = flow * (1.0 - recovery);
-        let wet = if design.solids.kg_d > 0.0 { (design.solids.kg_d / (design.solids.dry * 1000.0)).min(0.3 * flow * recovery) } else { 0.0 };
+        let wet = if design.solids.kg_d > 0.0 {
+            (design.solids.kg_d / (design.solids.dry * 1000.0)).min(0.3 * flow * recovery)
+        } else {
+            0.0
+        };
         let flow_out = flow * recovery - wet;
         for (parameter, value) in water.iter().filter(|(parameter, _)| parameter.has_load()) {
             let left = leaving.of(parameter);
@@ -155,7 +159,8 @@ fn pass(
         }
         line.take(id, design.solids.kg_d, wet, &mut balance);
         balance.hazardous |= design.solids.hazardous;
-        let spread = removals.iter().map(|(&parameter, removal)| (parameter, removal.spread(water.of(parameter)))).collect();
+        let spread =
+            removals.iter().map(|(&parameter, removal)| (parameter, removal.spread(water.of(parameter)))).collect();
         used.push(spec.mechanism);
         steps.push(Step {
             id,

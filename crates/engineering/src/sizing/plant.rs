@@ -129,7 +129,12 @@ fn outside(step: &Step, warnings: &mut Vec<Warning>) {
 fn propagation(step: &Step) -> TraceEntry {
     let spec = step.id.process().spec();
     let tool = format!("{}.removal", step.id.as_str());
-    let mut entry = TraceEntry::new(&tool, "C_out = C_in (1 - r), by residual or by orders of magnitude; floors kept", spec.mark, spec.source);
+    let mut entry = TraceEntry::new(
+        &tool,
+        "C_out = C_in (1 - r), by residual or by orders of magnitude; floors kept",
+        spec.mark,
+        spec.source,
+    );
     for &parameter in step.spread.keys() {
         let (before, after) = (step.entering.of(parameter), step.leaving.of(parameter));
         let key = format!("{}_{}", parameter.name(), parameter.unit()).replace(' ', "_").to_lowercase();
@@ -223,7 +228,11 @@ fn control(basis: &DesignBasis, bought: Money, trace: &mut Vec<TraceEntry>) -> E
 }
 
 /// The efficiency table, and what has no removal.
-fn tables(basis: &DesignBasis, balance: &Balance, warnings: &mut Vec<Warning>) -> (Vec<EfficiencyRow>, Vec<UnitRemoval>) {
+fn tables(
+    basis: &DesignBasis,
+    balance: &Balance,
+    warnings: &mut Vec<Warning>,
+) -> (Vec<EfficiencyRow>, Vec<UnitRemoval>) {
     let (mut rows, mut properties) = (Vec::new(), Vec::new());
     for influent in &basis.influent {
         let parameter = influent.parameter;
@@ -293,7 +302,12 @@ struct Compliance {
     critical: Vec<String>,
 }
 
-fn compliance(basis: &DesignBasis, balance: &Balance, rows: &[EfficiencyRow], warnings: &mut Vec<Warning>) -> Compliance {
+fn compliance(
+    basis: &DesignBasis,
+    balance: &Balance,
+    rows: &[EfficiencyRow],
+    warnings: &mut Vec<Warning>,
+) -> Compliance {
     let mut complies = true;
     let mut critical: Vec<(f64, String)> = Vec::new();
     for limit in &basis.limits {
@@ -333,7 +347,13 @@ fn compliance(basis: &DesignBasis, balance: &Balance, rows: &[EfficiencyRow], wa
 fn side_streams(basis: &DesignBasis, balance: &Balance, warnings: &mut Vec<Warning>) -> Vec<SideStream> {
     let mut found = Vec::new();
     let mut push = |name: &str, process, flow: f64, destination, complies| {
-        found.push(SideStream { name: name.to_owned(), process, flow_m3_per_day: Flow::clamped(flow), destination, complies });
+        found.push(SideStream {
+            name: name.to_owned(),
+            process,
+            flow_m3_per_day: Flow::clamped(flow),
+            destination,
+            complies,
+        });
     };
     for step in &balance.steps {
         match step.design.reject {
@@ -341,7 +361,8 @@ fn side_streams(basis: &DesignBasis, balance: &Balance, warnings: &mut Vec<Warni
             Reject::Returns => push("Backwash water", step.id, step.reject, Destination::HeadOfPlant, true),
             Reject::Concentrate => {
                 let sewer = basis.receiver == Receiver::Sewer;
-                let (destination, complies) = if sewer { (Destination::Sewer, true) } else { (Destination::Unknown, false) };
+                let (destination, complies) =
+                    if sewer { (Destination::Sewer, true) } else { (Destination::Unknown, false) };
                 push("Concentrate", step.id, step.reject, destination, complies);
                 let message = if sewer {
                     "The concentrate of the reverse osmosis goes to the sewer: the utility must accept its salinity."
@@ -358,13 +379,15 @@ fn side_streams(basis: &DesignBasis, balance: &Balance, warnings: &mut Vec<Warni
         && balance.wet_out > 0.0
     {
         if press.is_some() {
-            let backwash: f64 = balance
-                .steps
-                .iter()
-                .filter(|step| step.design.reject == Reject::Returns)
-                .map(|step| step.reject)
-                .sum();
-            push("Liquor of thickening and dewatering", process, (balance.returned - backwash).max(0.0), Destination::HeadOfPlant, true);
+            let backwash: f64 =
+                balance.steps.iter().filter(|step| step.design.reject == Reject::Returns).map(|step| step.reject).sum();
+            push(
+                "Liquor of thickening and dewatering",
+                process,
+                (balance.returned - backwash).max(0.0),
+                Destination::HeadOfPlant,
+                true,
+            );
         }
         push("Sludge and screenings", process, balance.wet_out, Destination::Disposal, true);
         if balance.hazardous {
@@ -431,10 +454,14 @@ fn assumptions(basis: &DesignBasis, units: &[ProcessId], balance: &Balance) -> V
     }
     if units.contains(&ProcessId::Sbr) {
         let text = "The sludge settles with a volume index of 150 mL/g.".to_owned();
-        found.push(Assumption::new("Sludge volume index", text, Mark::K, "Metcalf & Eddy 5th ed.").number((80.0, 150.0, 200.0), "mL/g"));
+        found.push(
+            Assumption::new("Sludge volume index", text, Mark::K, "Metcalf & Eddy 5th ed.")
+                .number((80.0, 150.0, 200.0), "mL/g"),
+        );
     }
     if balance.steps.iter().any(|step| !step.design.doses.is_empty()) {
-        let text = "Chemical doses are typical or stoichiometric values; jar tests and titration set the real ones.".to_owned();
+        let text = "Chemical doses are typical or stoichiometric values; jar tests and titration set the real ones."
+            .to_owned();
         found.push(Assumption::new("Chemical doses", text, Mark::E, "engineering basis 4.1"));
     }
     if balance.dry > 0.0 {

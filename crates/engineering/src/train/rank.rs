@@ -1,13 +1,16 @@
 //! Costs and ranks the candidates (5.3) and says why the others were rejected.
 
+use super::sensitivity;
 use super::synthesis::Plan;
 use super::{Candidate, RejectedAlternative, RejectionCode, Train, TrainComparison, Weights};
 use crate::basis::DesignBasis;
 use crate::cost::{self, CostEstimate};
 use crate::facts::Facts;
 use crate::note::{Figure, Mark, TraceEntry, Unusable, Warning, WarningCode, shown, significant};
-use crate::process::Stage;
+use crate::parameter::Parameter;
+use crate::process::{ProcessId, Stage};
 use crate::reference;
+use crate::sheet::Constraint;
 use crate::sizing::Plant;
 use units::Ratio;
 
@@ -16,9 +19,29 @@ const ANNUITY: f64 = 9.128_546;
 /// Scores closer than this are equal: fewer units win.
 const TIE: f64 = 0.02;
 
-fn weights() -> Weights {
-    let ratio = Ratio::clamped;
-    Weights { margin: ratio(0.30), capex: ratio(0.25), opex: ratio(0.20), footprint: ratio(0.10), operability: ratio(0.15) }
+/// The weights of the basis, moved by what the site is short of; they always add up to one.
+fn weights(basis: &DesignBasis) -> Weights {
+    let (mut capex, mut opex, mut footprint, mut operability) = (0.25, 0.20, 0.10, 0.15);
+    if basis.constraints.contains(&Constraint::LimitedSpace) {
+        (capex, opex, footprint) = (capex - 0.05, opex - 0.05, footprint + 0.10);
+    }
+    if basis.constraints.contains(&Constraint::FewOperators) {
+        (capex, opex, operability) = (capex - 0.05, opex - 0.05, operability + 0.10);
+    }
+    if basis.constraints.contains(&Constraint::LimitedEnergy) {
+        (capex, opex) = (capex - 0.05, opex + 0.05);
+    }
+    if basis.constraints.contains(&Constraint::LimitedBudget) {
+        (capex, operability) = (capex + 0.05, operability - 0.05);
+    }
+    let ratio = |weight: f64| Ratio::clamped(significant(weight, 6));
+    Weights {
+        margin: ratio(0.30),
+        capex: ratio(capex),
+        opex: ratio(opex),
+        footprint: ratio(footprint),
+        operability: ratio(operability),
+    }
 }
 
 /// How well a candidate keeps the limits; lower is better.
@@ -32,6 +55,8 @@ enum Standing {
 struct Evaluated {
     candidate: Candidate,
     standing: Standing,
+    /// What enters a unit that does not work with it: unit, parameter, value, the limit it breaks.
+    broken: Option<(ProcessId, Parameter, f64, f64)>,
     /// The tightest parameter's effluent and limit, with their unit.
     tightest: Option<(f64, f64, &'static str)>,
 }
@@ -49,14 +74,10 @@ pub(super) fn choose(basis: &DesignBasis, facts: &Facts, plan: Plan) -> Result<T
         let finding = Warning::new(WarningCode::ParametersMissing, "No treatment train can be built for this water.");
         return Err(Unusable { findings: vec![finding] });
     }
-    let weights = weights();
+    let weights = weights(basis);
     score(&mut evaluated, &weights);
     let best = evaluated.iter().map(|e| e.standing).min().unwrap_or(Standing::Failing);
-    let top = evaluated
-        .iter()
-        .filter(|e| e.standing == best)
-        .map(|e| e.candidate.score.value())
-        .fold(0.0, f64::max);
+    let top = evaluated.iter().filter(|e| e.standing == best).map(|e| e.candidate.score.value()).fold(0.0, f64::max);
     // Among equals the one with fewer units; the order of building decides the rest.
     evaluated.sort_by(|a, b| {
         let leads = |e: &Evaluated| !(e.standing == best && top - e.candidate.score.value() < TIE);
@@ -70,7 +91,7 @@ pub(super) fn choose(basis: &DesignBasis, facts: &Facts, plan: Plan) -> Result<T
             })
             .then(b.candidate.score.value().total_cmp(&a.candidate.score.value()))
     });
-    let trace = evaluated.iter().map(traced).collect();
+    let trace = evaluated.iter().map(|e| traced(e, &weights)).collect();
     let chosen = &evaluated[0];
     match chosen.standing {
         Standing::Robust => {}
@@ -81,7 +102,8 @@ pub(super) fn choose(basis: &DesignBasis, facts: &Facts, plan: Plan) -> Result<T
         )),
         Standing::Failing => warnings.push(Warning::new(
             WarningCode::LimitNotMet,
-            "No candidate train meets every limit with typical removals; the one closest to the limits is shown.",
+            "No candidate train meets every limit with typical removals within the range of its units; the one closest to \
+             it is shown.",
         )),
     }
     let mut rejected: Vec<RejectedAlternative> = evaluated[1..].iter().map(|other| rejection(chosen, other)).collect();
@@ -91,6 +113,7 @@ pub(super) fn choose(basis: &DesignBasis, facts: &Facts, plan: Plan) -> Result<T
         }
     }
     let reason = reason(chosen, &evaluated);
+    let sensitivities = sensitivity::of(basis, facts, &chosen.candidate.train);
     let reference_cases = reference::matches(basis, facts.subsector.as_deref());
     let mut figures = Vec::new();
     for e in &evaluated {
@@ -113,6 +136,7 @@ pub(super) fn choose(basis: &DesignBasis, facts: &Facts, plan: Plan) -> Result<T
         gates,
         weights,
         reference_cases,
+        sensitivities,
         figures,
         trace,
         warnings,
@@ -127,7 +151,15 @@ fn evaluate(train: Train, plant: &Plant, estimate: &CostEstimate) -> Evaluated {
         .min_by(|a, b| margin_of(a.0.effluent, a.1).total_cmp(&margin_of(b.0.effluent, b.1)));
     let margin = tightest.map_or(1.0, |(row, limit)| margin_of(row.effluent, limit));
     let worst = limited().map(|(row, limit)| margin_of(row.effluent_at_worst, limit)).fold(1.0, f64::min);
-    let standing = if margin < 0.0 {
+    let broken = plant.units.iter().find_map(|unit| {
+        unit.process.process().spec().applicable.iter().filter(|within| within.hard).find_map(|within| {
+            let value = unit.removals.iter().find(|removal| removal.parameter == within.parameter)?.entering;
+            let limit = if value < within.least { within.least } else { within.most };
+            let fits = (within.least..=within.most).contains(&value);
+            (!fits).then_some((unit.process, within.parameter, value, limit))
+        })
+    });
+    let standing = if margin < 0.0 || broken.is_some() {
         Standing::Failing
     } else if worst < -0.1 {
         Standing::Typical
@@ -153,6 +185,7 @@ fn evaluate(train: Train, plant: &Plant, estimate: &CostEstimate) -> Evaluated {
             operability: Ratio::clamped(significant(if spent > 0.0 { operability / spent } else { 0.0 }, 6)),
         },
         standing,
+        broken,
         tightest: tightest.map(|(row, limit)| (row.effluent, limit, row.parameter.unit())),
     }
 }
@@ -161,11 +194,7 @@ fn score(evaluated: &mut [Evaluated], weights: &Weights) {
     let least = |of: fn(&Candidate) -> f64| {
         evaluated.iter().map(|e| of(&e.candidate)).filter(|value| *value > 0.0).fold(f64::INFINITY, f64::min)
     };
-    let (capex, opex, area) = (
-        least(|c| c.capex.usd()),
-        least(|c| c.opex_per_year.usd()),
-        least(|c| c.area_m2.m2()),
-    );
+    let (capex, opex, area) = (least(|c| c.capex.usd()), least(|c| c.opex_per_year.usd()), least(|c| c.area_m2.m2()));
     let share = |best: f64, value: f64| if value > 0.0 && best.is_finite() { (best / value).min(1.0) } else { 1.0 };
     for e in evaluated {
         let c = &e.candidate;
@@ -178,16 +207,21 @@ fn score(evaluated: &mut [Evaluated], weights: &Weights) {
     }
 }
 
-fn traced(e: &Evaluated) -> TraceEntry {
+fn traced(e: &Evaluated, weights: &Weights) -> TraceEntry {
     let c = &e.candidate;
     TraceEntry::new(
         "train.score",
-        "0.30 margin + 0.25 CAPEX_min/CAPEX + 0.20 OPEX_min/OPEX + 0.10 A_min/A + 0.15 operability; margin = min (L - C)/L",
+        "Σ weight x (margin, CAPEX_min/CAPEX, OPEX_min/OPEX, A_min/A, operability); margin = min (L - C)/L",
         Mark::E,
         "engineering basis 5.3",
     )
     .word("train", &c.train.name)
     .word("units", &c.train.units.iter().map(|unit| unit.code()).collect::<Vec<_>>().join(" "))
+    .input("weight_margin", weights.margin.value())
+    .input("weight_capex", weights.capex.value())
+    .input("weight_opex", weights.opex.value())
+    .input("weight_footprint", weights.footprint.value())
+    .input("weight_operability", weights.operability.value())
     .input("margin", c.margin)
     .input("capex_usd", c.capex.usd())
     .input("opex_usd_per_year", c.opex_per_year.usd())
@@ -217,7 +251,13 @@ fn reason(chosen: &Evaluated, all: &[Evaluated]) -> String {
 
 fn rejection(chosen: &Evaluated, other: &Evaluated) -> RejectedAlternative {
     let c = &other.candidate;
-    let stage = c.train.units.iter().map(|unit| unit.stage()).find(|stage| *stage == Stage::Secondary).unwrap_or(Stage::Primary);
+    let stage = c
+        .train
+        .units
+        .iter()
+        .map(|unit| unit.stage())
+        .find(|stage| *stage == Stage::Secondary)
+        .unwrap_or(Stage::Primary);
     let base = |code, number: f64, threshold: f64, unit: &str, reason: String| RejectedAlternative {
         technology: c.train.name.clone(),
         stage,
@@ -227,12 +267,25 @@ fn rejection(chosen: &Evaluated, other: &Evaluated) -> RejectedAlternative {
         unit: unit.to_owned(),
         reason,
     };
+    if let Some((unit, parameter, value, limit)) = other.broken {
+        let reason = format!(
+            "{} does not work here: {} is {} {}, {} {}.",
+            unit.name(),
+            parameter.name(),
+            shown(value),
+            parameter.unit(),
+            if value < limit { "below" } else { "above" },
+            shown(limit)
+        );
+        return base(RejectionCode::OutOfRange, value, limit, parameter.unit(), reason);
+    }
     let name = c.tightest.as_deref().unwrap_or("a limited parameter");
     if other.standing > chosen.standing
         && let Some((value, limit, unit)) = other.tightest
     {
         if other.standing == Standing::Failing {
-            let reason = format!("{name} would be {} {unit}, above the limit of {} {unit}.", shown(value), shown(limit));
+            let reason =
+                format!("{name} would be {} {unit}, above the limit of {} {unit}.", shown(value), shown(limit));
             return base(RejectionCode::NotCompliant, value, limit, unit, reason);
         }
         let (worst, least) = (c.margin_at_worst * 100.0, -10.0);

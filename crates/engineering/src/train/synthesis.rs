@@ -159,7 +159,15 @@ fn cores(basis: &DesignBasis, front: &Front, plan: &mut Plan) -> Vec<Core> {
         Err(reason) => plan.ruled_out.push(*reason),
     }
     if let Some(cod) = basis.value(P::Cod) {
-        gate(&mut plan.gates, "G9", "Organic strength (COD)", "anaerobic candidate if strong and warm enough", cod, if basis.kind == SectorKind::Domestic { 400.0 } else { 1000.0 }, "mg/L");
+        gate(
+            &mut plan.gates,
+            "G9",
+            "Organic strength (COD)",
+            "anaerobic candidate if strong and warm enough",
+            cod,
+            if basis.kind == SectorKind::Domestic { 400.0 } else { 1000.0 },
+            "mg/L",
+        );
     }
     found
 }
@@ -306,7 +314,8 @@ fn repair(basis: &DesignBasis, units: &[U], plant: &Plant) -> Option<Vec<U>> {
             P::FecalColiforms | P::TotalColiforms | P::EColi => {
                 let residual = !basis.reuse.is_empty() || basis.kind == SectorKind::Supply;
                 let clear = left(P::Tss).is_none_or(|tss| tss <= 30.0);
-                let (first, second) = if residual || !clear { (U::Chlorination, U::Uv) } else { (U::Uv, U::Chlorination) };
+                let (first, second) =
+                    if residual || !clear { (U::Chlorination, U::Uv) } else { (U::Uv, U::Chlorination) };
                 let fits = |unit: U| !has(unit) && (unit != U::Uv || clear);
                 if fits(first) {
                     Some(vec![first])
@@ -345,13 +354,9 @@ fn repair(basis: &DesignBasis, units: &[U], plant: &Plant) -> Option<Vec<U>> {
             P::Ph => (!has(U::PhAdjustment)).then(|| vec![U::PhAdjustment]),
             P::Temperature => (!has(U::Cooling)).then(|| vec![U::Cooling]),
             // Nitrogen is a matter of the biology: no unit to add.
-            P::Tn
-            | P::Tkn
-            | P::AmmoniaN
-            | P::Alkalinity
-            | P::Sulfide
-            | P::SettleableSolids
-            | P::ChlorineResidual => None,
+            P::Tn | P::Tkn | P::AmmoniaN | P::Alkalinity | P::Sulfide | P::SettleableSolids | P::ChlorineResidual => {
+                None
+            }
         }
     })
 }
@@ -409,7 +414,9 @@ fn polish_gates(basis: &DesignBasis, plan: &mut Plan) {
     let limited = |parameter: P| basis.limit(parameter).map(|limit| limit.design);
     let value = |parameter: P| basis.value(parameter).unwrap_or(0.0);
     let mut note = |unit: U, code: &str, title: &str, parameter: P| {
-        if any(unit) && let Some(design) = limited(parameter) {
+        if any(unit)
+            && let Some(design) = limited(parameter)
+        {
             gate(&mut found, code, title, unit.name(), value(parameter), design, parameter.unit());
         }
     };
@@ -423,7 +430,15 @@ fn polish_gates(basis: &DesignBasis, plan: &mut Plan) {
     if let Some(design) = limited(P::Tn)
         && value(P::Tn) > design
     {
-        gate(&mut found, "G10", "Nitrogen", "nitrification and denitrification in the biology", value(P::Tn), design, "mg/L");
+        gate(
+            &mut found,
+            "G10",
+            "Nitrogen",
+            "nitrification and denitrification in the biology",
+            value(P::Tn),
+            design,
+            "mg/L",
+        );
     }
     if any(U::Dewatering) {
         let dry = plan.candidates.iter().map(|(_, plant)| plant.dry_solids_kg_per_day.kg_per_day()).fold(0.0, f64::max);

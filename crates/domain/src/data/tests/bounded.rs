@@ -1,64 +1,13 @@
-//! Bounds, completeness and merging.
+//! How large a document may become, how it is merged, and how much of it is filled.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::data::{
-    Completeness,
-    bounds::{self, BoundsError, check, of_parse_error},
-    completeness, merge, too_large,
-};
-
-fn nested(levels: usize) -> Value {
-    (1..levels).fold(json!({}), |inner, level| if level % 2 == 0 { json!([inner]) } else { json!({"a": inner}) })
-}
-
-fn found(body: &Value) -> Vec<(String, &'static str)> {
-    check(body).err().into_iter().flatten().map(|BoundsError { pointer, code }| (pointer, code)).collect()
-}
-
-#[test]
-fn thirty_two_levels_are_taken_and_one_more_is_too_deep() {
-    assert_eq!(found(&nested(32)), []);
-    let errors = found(&nested(33));
-    assert_eq!(errors.len(), 1);
-    assert_eq!((errors[0].0.matches('/').count(), errors[0].1), (32, "too_deep"));
-}
-
-#[test]
-fn a_key_has_at_most_256_characters_of_any_size() {
-    assert_eq!(found(&json!({"a": {"ñ".repeat(256): 1}})), []);
-    assert_eq!(found(&json!({"a": {"ñ".repeat(257): 1}})), [("/a".to_owned(), "too_long")]);
-}
-
-#[test]
-fn the_character_nul_is_refused_in_keys_and_texts() {
-    assert_eq!(found(&json!({"a~/b": ["x", "x\0"]})), [("/a~0~1b/1".to_owned(), "nul_character")]);
-    assert_eq!(found(&json!({"a": {"\0": 1}})), [("/a".to_owned(), "nul_character")]);
-}
-
-#[test]
-fn at_most_twenty_errors_are_listed() {
-    assert_eq!(found(&json!(vec!["\0"; 50])).len(), bounds::MAX_ERRORS);
-    let keys: Value = (0..50).map(|n| (format!("{n}\0"), json!(n))).collect();
-    assert_eq!(found(&keys).len(), bounds::MAX_ERRORS);
-}
-
-#[test]
-fn what_the_parser_refuses_has_the_codes_of_the_other_bounds() {
-    let code = |text: &str| {
-        let error = serde_json::from_str::<Value>(text).unwrap_err();
-        of_parse_error(&error).map(|error| error.code)
-    };
-    assert_eq!(code(r#"{"a": 1e999}"#), Some("not_finite"));
-    assert_eq!(code(&"[".repeat(200)), Some("too_deep"));
-    assert_eq!(code(r#"{"a": NaN}"#), None);
-    assert_eq!(code(r#"{"a": "number out of range"#), None);
-}
+use crate::data::{Completeness, MAX_BYTES, completeness, merge, too_large};
 
 #[test]
 fn a_document_of_one_mebibyte_is_taken_and_one_more_byte_is_not() {
-    let fits = json!({"a": "x".repeat(bounds::MAX_BYTES - r#"{"a":""}"#.len())});
-    assert_eq!(fits.to_string().len(), bounds::MAX_BYTES);
+    let fits = json!({"a": "x".repeat(MAX_BYTES - r#"{"a":""}"#.len())});
+    assert_eq!(fits.to_string().len(), MAX_BYTES);
     assert!(!too_large(&fits));
     assert!(too_large(&json!({"ab": fits["a"]})));
 }

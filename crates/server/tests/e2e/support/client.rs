@@ -100,7 +100,7 @@ impl Client {
 
     async fn send(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Answer {
         let to = format!("{method} {path}");
-        let mut request = self.http.request(method, format!("{}{path}", self.root)).header("origin", WEB_CLIENT);
+        let mut request = self.http.request(method, format!("{}{path}", self.root));
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
@@ -111,7 +111,7 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
-        let answer = request.send().await.unwrap_or_else(|error| panic!("{to}: {error:?}"));
+        let answer = request.header("origin", WEB_CLIENT).send().await.unwrap_or_else(|error| panic!("{to}: {error:?}"));
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = answer.bytes().await.unwrap_or_else(|error| panic!("{to}: {error:?}")).to_vec();
         let answer = Answer { to, status, headers, body };

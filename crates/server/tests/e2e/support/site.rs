@@ -214,8 +214,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let log = self.log.lock().unwrap();
-            let last: Vec<&str> = log.iter().rev().take(40).rev().map(String::as_str).collect();
-            eprintln!("the server at {} said last:\n{}", self.url, last.join("\n"));
+            let told = log.iter().rev().filter(|line| !line.contains(r#""level":"DEBUG""#)).take(20);
+            let told: Vec<String> = told.map(|line| line.chars().take(400).collect()).collect();
+            eprintln!("the server at {} said last, the newest first:\n{}", self.url, told.join("\n"));
         }
     }
 }

@@ -1,14 +1,12 @@
 //! The narrative step against a provider on this machine, with everything a provider may do.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{self, Job, KEY, MODEL, Provider, Reply, block, now};
 use domain::document::CheckStatus;
 use domain::proposal::{FailureClass, Language, Stage};
 use drafting::{BreakerState, ModelCheck, Provider as Writer, Reaction, StepFailure};
 use serde_json::{Value, json};
-use support::{Job, KEY, MODEL, Provider, Reply, block, now};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 

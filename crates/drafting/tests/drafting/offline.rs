@@ -1,14 +1,12 @@
 //! From a sheet to the whole proposal without a language model, held to the contract's rules.
 
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::{self, Job, now, offline};
 use domain::document::ProposalDocument;
 use domain::proposal::{FailureClass, FailureCode, Language, Publication, Stage};
 use drafting::{BreakerState, ModelCheck, Provider, Reaction};
 use serde_json::{Value, json};
-use support::{Job, now, offline};
 
 async fn published(sheet: &Value, language: Language) -> (Job, Publication) {
     let mut job = Job::of(sheet, language);
