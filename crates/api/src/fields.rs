@@ -73,7 +73,11 @@ impl<'a> Fields<'a> {
     /// `names` here and below is the name in snake case, which is also found in camel case; further spellings follow
     /// after `|`, as in `project_type|type`.
     pub fn text(&self, names: &str, length: RangeInclusive<usize>) -> Field<'a, String> {
-        self.prose(names, length).refuse(has_no_forbidden_control, Fault::Format, "Control characters are not allowed.")
+        self.prose(names, length).refuse(
+            |text| !has_forbidden_control(text),
+            Fault::Format,
+            "Control characters are not allowed.",
+        )
     }
 
     /// Text of several lines, without outer white space, with this many characters.
@@ -374,10 +378,6 @@ fn whole_number(number: f64) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
     (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
-}
-
-fn has_no_forbidden_control(text: &String) -> bool {
-    !has_forbidden_control(text)
 }
 
 fn camel_case(snake: &str) -> String {

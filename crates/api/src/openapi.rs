@@ -98,6 +98,14 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 }
 
 fn add_problems(operation: &mut Operation, session: bool) {
+    // Every response needs words; most routes have one success, and their summary says what it is.
+    for response in operation.responses.responses.values_mut() {
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            response.description = operation.summary.clone().unwrap_or_default();
+        }
+    }
     let everywhere = [("4XX", "A refusal"), ("5XX", "A failure")];
     let signed_in = [
         ("401", "Nobody is signed in, or no longer"),

@@ -313,6 +313,12 @@ pub fn derive(sheet: &SheetReading, facts: &Facts) -> Result<DesignBasis, Unusab
         Figure::new("Average hourly flow", flow.m3_per_day() / 24.0, "m³/h"),
         Figure::new("Peak flow", flow.m3_per_day() / 24.0 * peaks.raw, "m³/h"),
         Figure::new("Peak factor", peaks.raw, "-"),
+        Figure::new("Operating hours", peaks.hours, "h/d"),
+        Figure::new("Regulatory margin", 20.0, "%"),
+        Figure::new("Safety factor", 1.2, "-"),
+        Figure::new("Maximum-month factor", 1.2, "-"),
+        Figure::new("Design life", 20.0, "years"),
+        Figure::new("Data score", data_score, "-"),
     ];
     for influent in &influent {
         figures.push(Figure::new(format!("Influent {}", influent.name), influent.value, &influent.unit));

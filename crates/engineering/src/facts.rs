@@ -80,8 +80,37 @@ impl Facts {
         let padded = format!(" {words} ");
         let has = |name: &str| padded.contains(&format!(" {name} "));
         let table: [(Country, &[&str]); 5] = [
-            (Country::Mexico, &["mexico", "mx", "cdmx"]),
-            (Country::CostaRica, &["costa rica", "cr"]),
+            (
+                Country::Mexico,
+                &[
+                    "mexico",
+                    "mx",
+                    "cdmx",
+                    "jalisco",
+                    "nuevo leon",
+                    "puebla",
+                    "queretaro",
+                    "guanajuato",
+                    "sonora",
+                    "chihuahua",
+                    "coahuila",
+                    "veracruz",
+                    "yucatan",
+                    "quintana roo",
+                    "baja california",
+                    "sinaloa",
+                    "michoacan",
+                    "oaxaca",
+                    "tamaulipas",
+                    "guadalajara",
+                    "monterrey",
+                    "tijuana",
+                ],
+            ),
+            (
+                Country::CostaRica,
+                &["costa rica", "cr", "san jose cr", "alajuela", "guanacaste", "puntarenas", "limon cr"],
+            ),
             (Country::Andean, &["colombia", "peru", "co", "pe"]),
             (Country::UnitedStates, &["usa", "us", "united states", "estados unidos"]),
             (

@@ -93,8 +93,6 @@ pub enum RejectionCode {
     Dominated,
     /// Its concentrate has nowhere to go.
     NoConcentrateRoute,
-    /// It needs more area than there is.
-    AreaExceeded,
 }
 
 /// An alternative that was not chosen.

@@ -1,6 +1,5 @@
 //! Settings: read once, from the environment, into types. `allegiant --help` is their manual.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -332,13 +331,6 @@ pub fn manual() -> String {
         let _ = writeln!(text, "  {mark} {name:<30} {meaning} [{default}]");
     }
     text
-}
-
-/// Names of all variables, the `_FILE` ones included.
-pub fn names() -> BTreeSet<String> {
-    let plain = SETTINGS.iter().map(|setting| setting.name.to_owned());
-    let files = SETTINGS.iter().filter(|setting| setting.secret).map(|setting| format!("{}_FILE", setting.name));
-    plain.chain(files).collect()
 }
 
 #[cfg(test)]

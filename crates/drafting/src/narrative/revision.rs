@@ -16,6 +16,8 @@ use crate::prose::statement::{Verdict, revised, statements};
 
 /// More differences than these are not listed: the text is beyond mending line by line.
 const MOST_DIFFERENCES: usize = 40;
+/// A technical approach with fewer characters explains nothing.
+const LEAST_APPROACH: usize = 200;
 /// The most characters of a passage that is quoted.
 const MOST_QUOTED: usize = 160;
 
@@ -91,9 +93,16 @@ const fn unit(dimension: Dimension) -> &'static str {
 pub(crate) fn mended(answer: &Answer, evidence: &Evidence, story: &Story<'_>) -> (Answer, Vec<Deviation>) {
     let mut mender = Mender { evidence, story, deviations: vec![] };
     let template = templates::write(story);
-    let or = |mended: String, fallback: &str| if mended.trim().is_empty() { fallback.to_owned() } else { mended };
-    let summary = or(mender.mend("Executive summary", &answer.executive_summary), &template.executive_summary);
-    let approach = or(mender.mend("Technical approach", &answer.technical_approach), &template.technical_approach);
+    let mut summary = mender.mend("Executive summary", &answer.executive_summary);
+    if summary.is_empty() {
+        summary.clone_from(&template.executive_summary);
+    }
+    let mut approach = mender.mend("Technical approach", &answer.technical_approach);
+    if approach.chars().count() < LEAST_APPROACH {
+        let reason = "The text was too short to explain the design; it was replaced by the template's.".to_owned();
+        mender.note("Technical approach: length".to_owned(), None, reason);
+        approach.clone_from(&template.technical_approach);
+    }
     let mut recommendations: Vec<String> = answer
         .recommendations
         .iter()

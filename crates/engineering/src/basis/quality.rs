@@ -96,16 +96,16 @@ fn with_unit(value: f64, unit: &str) -> String {
 }
 
 /// The name with the abbreviation spelt out where it helps.
-const fn long_name(parameter: Parameter) -> &'static str {
-    match parameter {
-        Parameter::Bod5 => "BOD (five-day biochemical oxygen demand)",
-        Parameter::Cod => "COD (chemical oxygen demand)",
-        Parameter::Tss => "TSS (total suspended solids)",
-        Parameter::OilGrease => "FOG (fats, oils and grease)",
-        Parameter::Tn => "TN (total nitrogen)",
-        Parameter::Tp => "TP (total phosphorus)",
-        other => other.name(),
-    }
+fn long_name(parameter: Parameter) -> &'static str {
+    const SPELT_OUT: [(Parameter, &str); 6] = [
+        (Parameter::Bod5, "BOD (five-day biochemical oxygen demand)"),
+        (Parameter::Cod, "COD (chemical oxygen demand)"),
+        (Parameter::Tss, "TSS (total suspended solids)"),
+        (Parameter::OilGrease, "FOG (fats, oils and grease)"),
+        (Parameter::Tn, "TN (total nitrogen)"),
+        (Parameter::Tp, "TP (total phosphorus)"),
+    ];
+    SPELT_OUT.iter().find(|(short, _)| *short == parameter).map_or(parameter.name(), |(_, name)| name)
 }
 
 struct Missing {

@@ -94,16 +94,23 @@ pub(super) fn set(
             };
         }
     }
+    if regulations.contains(&Regulation::Nom001) && influent.iter().any(|i| i.parameter == Parameter::Color) {
+        let message = "NOM-001 limits true color as absorption at 436, 525 and 620 nm (7, 5 and 3 1/m); color in Pt-Co \
+                       cannot be compared with it, so the absorption must be measured.";
+        notes.warnings.push(Warning::new(WarningCode::TestNeeded, message).at("water-quality/color"));
+    }
     like_with_like(&mut strictest, sheet, kind, influent, notes);
     let limits = strictest
         .into_iter()
         .map(|(parameter, (least, most, regulation))| {
             let toxic = Parameter::METALS.contains(&parameter) || parameter == Parameter::Cyanide;
-            let share = match parameter {
-                // The band of pH and the temperature are kept as they are; a count below one is "not detectable".
-                Parameter::Ph | Parameter::Temperature => 1.0,
-                _ if toxic => 0.7,
-                _ => 0.8,
+            // The band of pH and the temperature are kept as they are.
+            let share = if matches!(parameter, Parameter::Ph | Parameter::Temperature) {
+                1.0
+            } else if toxic {
+                0.7
+            } else {
+                0.8
             };
             Limit {
                 parameter,

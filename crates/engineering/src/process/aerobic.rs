@@ -113,16 +113,16 @@ pub(crate) fn removals(
         SectorKind::Domestic | SectorKind::Food | SectorKind::Supply => 1.6,
         SectorKind::Chemical | SectorKind::OilMetal => 2.2,
     };
-    let cod = match cod {
-        Removal::Share { low, typical: table, high } if c > 0.0 => {
-            let degradable = (slow * b).min(c) * typical(bod);
-            let caught = (0.45 * s * typical(tss)).min((c - slow * b).max(0.0));
-            let cap = ((degradable + caught) / c).clamp(0.0, 1.0);
-            let factor = (cap / table).min(1.0);
-            Removal::Share { low: low * factor, typical: table * factor, high: high * factor }
-        }
-        other => other,
-    };
+    let mut cod = cod;
+    if let Removal::Share { low, typical: table, high } = cod
+        && c > 0.0
+    {
+        let degradable = (slow * b).min(c) * typical(bod);
+        let caught = (0.45 * s * typical(tss)).min((c - slow * b).max(0.0));
+        let cap = ((degradable + caught) / c).clamp(0.0, 1.0);
+        let factor = (cap / table).min(1.0);
+        cod = Removal::Share { low: low * factor, typical: table * factor, high: high * factor };
+    }
     // Fats, phenols and detergents are part of the BOD and go with it [E, rule 5.2 d].
     let degraded = share(60.0, 80.0, 90.0);
     vec![

@@ -289,6 +289,8 @@ pub(crate) struct Design {
     pub(crate) criteria: Vec<Criterion>,
     pub(crate) trace: Vec<TraceEntry>,
     pub(crate) warnings: Vec<Warning>,
+    /// What was priced beyond the sizes its cost curve was made for.
+    pub(crate) beyond_curve: Vec<String>,
     /// Biogas burnt or used, in Nm³ CH₄/d.
     pub(crate) methane_nm3_d: f64,
     /// Area in m² where it is calculated; else flow times the specific area.
@@ -325,11 +327,7 @@ impl Design {
                 .output("purchased_cost_usd_2023", usd),
         );
         if !(REFERENCE / 5.0..=REFERENCE * 5.0).contains(&size_m3_d) {
-            let message = format!(
-                "{what}: the cost curve holds for 48 to 1,200 m³/d and was used at {} m³/d; ask for a quotation.",
-                shown(size_m3_d)
-            );
-            self.warnings.push(Warning::new(WarningCode::CostOutOfRange, message));
+            self.beyond_curve.push(what.to_owned());
         }
         usd
     }

@@ -46,6 +46,16 @@ pub(super) fn of(basis: &DesignBasis, units: &[ProcessId]) -> Plant {
         results.push(result(step, &bought));
         equipment.extend(bought);
     }
+    let beyond: Vec<&str> =
+        balance.steps.iter().flat_map(|step| &step.design.beyond_curve).map(String::as_str).collect();
+    if !beyond.is_empty() {
+        let message = format!(
+            "The cost curves hold for plants of about 48 to 1,200 m³/d of usual strength and were used beyond that for: \
+             {}; ask for quotations.",
+            beyond.join(", ")
+        );
+        warnings.push(Warning::new(WarningCode::CostOutOfRange, message));
+    }
     let bought = Money::sum(YEAR, equipment.iter().map(|item| item.capex));
     equipment.push(control(basis, bought, &mut trace));
     let flow = basis.flow_m3_per_day.m3_per_day();

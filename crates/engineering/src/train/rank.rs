@@ -11,7 +11,7 @@ use crate::parameter::Parameter;
 use crate::process::{ProcessId, Stage};
 use crate::reference;
 use crate::sheet::Constraint;
-use crate::sizing::Plant;
+use crate::sizing::{Destination, Plant};
 use units::Ratio;
 
 /// Present value of one dollar a year for 20 years at 9 %.
@@ -49,6 +49,8 @@ fn weights(basis: &DesignBasis) -> Weights {
 enum Standing {
     Robust,
     Typical,
+    /// Its concentrate has nowhere to go.
+    Routeless,
     Failing,
 }
 
@@ -99,6 +101,10 @@ pub(super) fn choose(basis: &DesignBasis, facts: &Facts, plan: Plan) -> Result<T
             WarningCode::MarginThin,
             "The chosen train meets the limits with typical removals but not if every unit works at the low end of its \
              range; pilot data or more margin are advisable.",
+        )),
+        Standing::Routeless => warnings.push(Warning::new(
+            WarningCode::SideStream,
+            "Every train that meets the limits makes a concentrate that has no destination yet.",
         )),
         Standing::Failing => warnings.push(Warning::new(
             WarningCode::LimitNotMet,
@@ -161,6 +167,8 @@ fn evaluate(train: Train, plant: &Plant, estimate: &CostEstimate) -> Evaluated {
     });
     let standing = if margin < 0.0 || broken.is_some() {
         Standing::Failing
+    } else if plant.side_streams.iter().any(|stream| stream.destination == Destination::Unknown) {
+        Standing::Routeless
     } else if worst < -0.1 {
         Standing::Typical
     } else {
@@ -237,13 +245,24 @@ fn reason(chosen: &Evaluated, all: &[Evaluated]) -> String {
     let kept = match chosen.standing {
         Standing::Robust => "it meets every limit even with removals at the low end of their ranges",
         Standing::Typical => "it meets every limit with typical removals",
+        Standing::Routeless => "it meets every limit once its concentrate has a destination",
         Standing::Failing => "it comes closest to the limits",
     };
+    let (peers, count) = (|e: &&Evaluated| e.standing == chosen.standing, all.len());
+    let top = all.iter().filter(peers).map(|e| e.candidate.score.value()).fold(0.0, f64::max);
+    let place = if c.score.value() >= top && all.iter().all(|e| peers(&e)) {
+        format!("has the best score ({:.2}) of {count} candidates", c.score.value())
+    } else if c.score.value() >= top {
+        format!("has the best score ({:.2}) of those of {count} candidates that keep the limits best", c.score.value())
+    } else {
+        format!(
+            "scores {:.2}, equal within {TIE} to the best of {count} candidates, with the fewest units",
+            c.score.value()
+        )
+    };
     format!(
-        "{} has the best score ({:.2}) of {} candidates: {kept}, at a CAPEX of {} USD and an OPEX of {} USD per year.",
+        "{} {place}: {kept}, at a CAPEX of {} USD and an OPEX of {} USD per year.",
         c.train.name,
-        c.score.value(),
-        all.len(),
         shown(c.capex.usd()),
         shown(c.opex_per_year.usd())
     )
@@ -287,6 +306,10 @@ fn rejection(chosen: &Evaluated, other: &Evaluated) -> RejectedAlternative {
             let reason =
                 format!("{name} would be {} {unit}, above the limit of {} {unit}.", shown(value), shown(limit));
             return base(RejectionCode::NotCompliant, value, limit, unit, reason);
+        }
+        if other.standing == Standing::Routeless {
+            let reason = "Its concentrate has no destination: there is no sewer to take it.".to_owned();
+            return base(RejectionCode::NoConcentrateRoute, 0.0, 1.0, "destinations", reason);
         }
         let (worst, least) = (c.margin_at_worst * 100.0, -10.0);
         let reason = format!(

@@ -8,7 +8,7 @@ use crate::note::significant;
 use crate::sizing;
 use units::{Flow, Money, Temperature};
 
-/// One row per assumed flow or influent parameter whose range has two ends.
+/// One row per assumed flow or influent parameter whose range changes cost or margin.
 pub(super) fn of(basis: &DesignBasis, facts: &Facts, train: &Train) -> Vec<Sensitivity> {
     basis
         .assumptions
@@ -20,10 +20,13 @@ pub(super) fn of(basis: &DesignBasis, facts: &Facts, train: &Train) -> Vec<Sensi
                 return None;
             }
             let ((capex_at_least, margin_at_least), (capex_at_most, margin_at_most)) = (at(least)?, at(most)?);
+            if capex_at_least == capex_at_most && margin_at_least == margin_at_most {
+                return None;
+            }
             Some(Sensitivity {
                 assumption: assumption.name.clone(),
-                least,
-                most,
+                least: significant(least, 6),
+                most: significant(most, 6),
                 unit: assumption.unit.clone(),
                 capex_at_least,
                 capex_at_most,

@@ -80,7 +80,22 @@ fn front(basis: &DesignBasis, gates: &mut Vec<Gate>) -> Front {
     }
     if basis.equalised {
         units.push(U::Equalisation);
-        gate(gates, "G2", "Swings of flow and load", "equalization", basis.peak_factor.value(), 1.5, "-");
+        let (peak, hours) = (basis.peak_factor.value(), basis.operating_hours_per_day.hours());
+        if peak > 1.5 {
+            gate(gates, "G2", "Swings of flow and load (peak factor)", "equalization", peak, 1.5, "-");
+        } else if hours < 20.0 {
+            gate(gates, "G2", "Swings of flow and load (hours of operation)", "equalization", hours, 20.0, "h/d");
+        } else {
+            gate(
+                gates,
+                "G2",
+                "Swings of flow and load (batches of industry, peak factor)",
+                "equalization",
+                peak,
+                1.0,
+                "-",
+            );
+        }
     }
     let celsius = basis.temperature.celsius();
     let most = basis.limit(P::Temperature).map_or(38.0, |limit| limit.most).min(if biology { 38.0 } else { 100.0 });
@@ -95,13 +110,21 @@ fn front(basis: &DesignBasis, gates: &mut Vec<Gate>) -> Front {
     let metal = P::METALS.iter().chain(&metals).copied().find_map(|metal| {
         let inhibits = INHIBITION.iter().find(|(p, _)| biology && *p == metal).map(|(_, limit)| *limit);
         let most = [basis.design(metal), inhibits].into_iter().flatten().fold(f64::INFINITY, f64::min);
-        (value(metal) > most).then_some((value(metal), most))
+        (value(metal) > most).then_some((metal, value(metal), most))
     });
     let mut separates = false;
     let fat = value(P::OilGrease);
-    if let Some((found, most)) = metal {
+    if let Some((which, found, most)) = metal {
         units.push(U::MetalsPrecipitation);
-        gate(gates, "G7", "Metals", "chemical precipitation of metals", found, most, "mg/L");
+        gate(
+            gates,
+            "G7",
+            &format!("Metals ({})", which.name()),
+            "chemical precipitation of metals",
+            found,
+            most,
+            "mg/L",
+        );
         separates = true;
     }
     if supply || (biology && ratio < 0.3) || (!biology && metal.is_none()) {
@@ -421,7 +444,8 @@ fn polish_gates(basis: &DesignBasis, plan: &mut Plan) {
         }
     };
     note(U::PhosphorusPrecipitation, "G11", "Phosphorus", P::Tp);
-    note(U::SandFilter, "G12", "Polishing of solids", P::Tss);
+    let solids = [P::Tss, P::Turbidity, P::Bod5].into_iter().find(|p| exceeds(basis, *p)).unwrap_or(P::Tss);
+    note(U::SandFilter, "G12", &format!("Polishing ({})", solids.name()), solids);
     note(U::Ozone, "G13", "Refractory COD", P::Cod);
     note(U::Gac, "G13b", "Refractory COD beyond ozone", P::Cod);
     note(U::ReverseOsmosis, "G14", "Salts", P::Tds);
@@ -439,6 +463,13 @@ fn polish_gates(basis: &DesignBasis, plan: &mut Plan) {
             design,
             "mg/L",
         );
+    }
+    let short = basis.constraints.iter().filter(|constraint| {
+        use crate::sheet::Constraint as C;
+        matches!(constraint, C::LimitedSpace | C::FewOperators | C::LimitedEnergy | C::LimitedBudget)
+    });
+    for constraint in short {
+        gate(&mut found, "G17", constraint.name(), "weights of the score moved towards it", 1.0, 0.0, "named");
     }
     if any(U::Dewatering) {
         let dry = plan.candidates.iter().map(|(_, plant)| plant.dry_solids_kg_per_day.kg_per_day()).fold(0.0, f64::max);
