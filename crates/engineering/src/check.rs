@@ -1,10 +1,16 @@
 //! Checks a finished design against itself (section 7 of the engineering basis).
 
+mod design;
+mod money;
+mod record;
+
 use crate::basis::DesignBasis;
 use crate::cost::CostEstimate;
 use crate::sizing::Plant;
 use crate::train::TrainComparison;
 use serde::{Deserialize, Serialize};
+use units::Money;
+
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -18,6 +24,7 @@ pub enum CheckStatus {
     /// It does not apply.
     Skipped,
 }
+
 /// One check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Check {
@@ -34,45 +41,40 @@ pub struct Check {
     /// In words.
     pub message: String,
 }
-use crate::limits::Receiver;
-use crate::note::shown;
-use crate::parameter::Parameter;
-use crate::process::ProcessId;
-use crate::sizing::Destination;
-use std::collections::BTreeSet;
-use units::Money;
+
 /// Runs every check that applies to the calculated design; those of the text (C11, C12) are the drafter's.
 #[must_use]
 pub fn run(basis: &DesignBasis, trains: &TrainComparison, plant: &Plant, estimate: &CostEstimate) -> Vec<Check> {
-    let mut found = vec![water(basis, plant)];
-    found.extend(masses(plant));
+    let mut found = vec![design::water(basis, plant)];
+    found.extend(design::masses(plant));
     found.extend([
-        equipment_sum(plant, estimate),
-        lines_sum(estimate),
-        removals(plant),
-        propagation(plant),
-        limits(basis, plant),
-        margins(basis, plant),
-        each_once(basis, plant),
-        catalogue(basis, plant),
-        flow(basis, plant),
-        criteria(plant),
-        order(trains),
-        sludge(plant, estimate),
-        energy(plant, estimate),
-        whole_plant(basis, plant, estimate),
-        classes(basis, estimate),
-        area(plant),
-        side_streams(basis, plant),
-        assumptions(basis, plant, estimate),
-        traces(basis, trains, plant, estimate),
-        choice(trains),
-        payback(estimate),
-        months(plant),
-        confidence(basis),
+        money::equipment_sum(plant, estimate),
+        money::lines_sum(estimate),
+        design::removals(plant),
+        design::propagation(plant),
+        design::limits(basis, plant),
+        design::margins(basis, plant),
+        design::each_once(basis, plant),
+        design::catalogue(basis, plant),
+        design::flow(basis, plant),
+        design::criteria(plant),
+        design::order(trains),
+        design::sludge(plant, estimate),
+        money::energy(plant, estimate),
+        money::whole_plant(basis, plant, estimate),
+        money::classes(basis, estimate),
+        design::area(plant),
+        design::side_streams(basis, plant),
+        record::assumptions(basis, plant, estimate),
+        record::traces(basis, trains, plant, estimate),
+        record::choice(trains),
+        money::payback(estimate),
+        design::months(plant),
+        design::confidence(basis),
     ]);
     found
 }
+
 /// A check that passes or has `otherwise`.
 fn check(id: &str, title: &str, fine: bool, otherwise: CheckStatus, expected: String, actual: String) -> Check {
     let status = if fine { CheckStatus::Passed } else { otherwise };
@@ -91,6 +93,7 @@ fn check(id: &str, title: &str, fine: bool, otherwise: CheckStatus, expected: St
         message,
     }
 }
+
 fn skipped(id: &str, title: &str, why: &str) -> Check {
     let (expected, actual) = (None, None);
     Check {
@@ -102,9 +105,11 @@ fn skipped(id: &str, title: &str, why: &str) -> Check {
         message: why.to_owned(),
     }
 }
+
 fn close(one: f64, other: f64, tolerance: f64) -> bool {
     (one - other).abs() <= tolerance * one.abs().max(other.abs()).max(1e-9)
 }
+
 fn usd(money: Money) -> String {
     format!("{:.2} USD", money.usd())
 }

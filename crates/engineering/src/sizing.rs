@@ -2,6 +2,7 @@
 
 mod balance;
 mod plant;
+mod tables;
 
 use crate::basis::{Assumption, DesignBasis};
 use crate::note::{Figure, Mark, TraceEntry, Warning};

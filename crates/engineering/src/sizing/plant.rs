@@ -1,15 +1,12 @@
 //! The plant of a balanced train: equipment, tables, side streams, totals.
+
 use super::balance::{Balance, Step, solve};
-use super::{
-    ChemicalUse, Criticality, Destination, EfficiencyRow, Equipment, MassBalance, Plant, SideStream, UnitRemoval,
-    UnitResult,
-};
+use super::{ChemicalUse, Criticality, Equipment, Plant, UnitRemoval, UnitResult, tables};
 use crate::basis::{Assumption, DesignBasis};
 use crate::cost::YEAR;
 use crate::limits::Receiver;
 use crate::note::{Figure, Mark, TraceEntry, Warning, WarningCode, shown, significant};
-use crate::parameter::{Kind, Parameter};
-use crate::process::{ProcessId, Reject, Stage};
+use crate::process::{ProcessId, Stage};
 use units::{Area, Concentration, Duration, Energy, Flow, MassRate, Money, Power, Ratio, Volume};
 
 pub(super) fn of(basis: &DesignBasis, units: &[ProcessId]) -> Plant {
@@ -72,9 +69,9 @@ pub(super) fn of(basis: &DesignBasis, units: &[ProcessId]) -> Plant {
             .output("energy_kwh_per_day", energy)
             .output("specific_energy_kwh_per_m3", energy / flow),
     );
-    let (efficiency, properties) = tables(basis, &balance, &mut warnings);
-    let compliance = compliance(basis, &balance, &efficiency, &mut warnings);
-    let side_streams = side_streams(basis, &balance, &mut warnings);
+    let (efficiency, properties) = tables::tables(basis, &balance, &mut warnings);
+    let compliance = tables::compliance(basis, &balance, &efficiency, &mut warnings);
+    let side_streams = tables::side_streams(basis, &balance, &mut warnings);
     let wet = balance.wet_out * 1050.0;
     let mut plant = Plant {
         flow_m3_per_day: basis.flow_m3_per_day,
@@ -85,7 +82,7 @@ pub(super) fn of(basis: &DesignBasis, units: &[ProcessId]) -> Plant {
         properties,
         chemicals,
         side_streams,
-        balances: balances(basis, &balance),
+        balances: tables::balances(basis, &balance),
         dry_solids_kg_per_day: MassRate::clamped(significant(balance.dry, 9)),
         wet_sludge_kg_per_day: MassRate::clamped(significant(wet, 9)),
         hazardous_sludge: balance.hazardous,
