@@ -2,14 +2,14 @@
 
 use domain::document::Deviation;
 use domain::proposal::{FailureClass, Stage};
-use engineering::{Check, CheckStatus};
+use engineering::{Check, CheckStatus, ProcessId, UnknownProcess};
 use serde::{Deserialize, Serialize};
 
 use crate::StepInput;
-use crate::design::{Design, stored};
+use crate::design::{Design, facts, stored};
 use crate::failure::StepFailure;
 use crate::narrative::Narrative;
-use crate::narrative::answer::Answer;
+use crate::narrative::answer::{Answer, TrainWish};
 use crate::narrative::evidence::Evidence;
 use crate::narrative::revision::mended;
 use crate::narrative::story::Story;
@@ -46,16 +46,43 @@ pub(crate) fn run(design: &Design, input: &StepInput<'_>) -> Result<Checked, Ste
         citations,
         "citation",
     ));
-    if let Some(wish) = &answer.train_wish {
-        deviations.push(Deviation {
-            topic: "Another train argued for by the language model".to_owned(),
-            case_id: None,
-            case_value: Some(wish.technologies.join(" + ")),
-            proposal_value: Some(design.comparison.chosen.name.clone()),
-            reason: wish.argument.clone(),
-        });
-    }
+    deviations.extend(answer.train_wish.as_ref().map(|wish| argued_for(wish, design, input)));
     Ok(Checked { checks, answer, deviations })
+}
+
+/// The train that the model argues for, judged by the same calculation as all others.
+fn argued_for(wish: &TrainWish, design: &Design, input: &StepInput<'_>) -> Deviation {
+    let units: Result<Vec<ProcessId>, _> = wish.technologies.iter().map(|technology| technology.parse()).collect();
+    let chosen = &design.comparison.chosen;
+    let verdict = match units {
+        Err(UnknownProcess) => {
+            "It names a technology that the catalogue does not have, so it was not calculated.".to_owned()
+        }
+        Ok(units) => {
+            let facts = facts(input.generation, input.project);
+            let compared = engineering::train::compare(&design.basis, &facts, Some(&units)).ok();
+            let candidates = compared.map(|comparison| comparison.candidates).unwrap_or_default();
+            let score = |wished: bool| {
+                let found = candidates
+                    .iter()
+                    .find(|one| if wished { one.train.wished } else { one.train.units == chosen.units });
+                found.map(|candidate| f64::from(candidate.score))
+            };
+            match (score(true), score(false)) {
+                (Some(wished), Some(ours)) => {
+                    format!("By the same calculation it scores {wished:.2} against {ours:.2}.")
+                }
+                (Some(_) | None, Some(_) | None) => "It cannot be built for this water as it is named.".to_owned(),
+            }
+        }
+    };
+    Deviation {
+        topic: "Another train argued for by the language model".to_owned(),
+        case_id: None,
+        case_value: Some(wish.technologies.join(" + ")),
+        proposal_value: Some(chosen.name.clone()),
+        reason: format!("{} {verdict}", wish.argument),
+    }
 }
 
 fn text_check(id: &str, title: &str, changed: usize, what: &str) -> Check {

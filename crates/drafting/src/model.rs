@@ -50,6 +50,7 @@ pub(crate) struct Model {
     http: reqwest::Client,
     client: Client<OpenAIConfig>,
     breaker: Breaker,
+    clock: Clock,
 }
 
 /// What the model wrote, and what it used.
@@ -82,7 +83,7 @@ impl Model {
             .with_org_id("")
             .with_project_id("");
         let client = Client::build(http.clone(), config).with_http_service(wire::once(http.clone(), clock.clone()));
-        Ok(Self { settings, url, http, client, breaker: Breaker::new(clock) })
+        Ok(Self { settings, url, http, client, breaker: Breaker::new(clock.clone()), clock })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -103,7 +104,7 @@ impl Model {
         let ask = async {
             let request = self.http.get(url).bearer_auth(self.settings.api_key.expose());
             let answer = request.send().await.map_err(|error| CallError::from_transport(&error))?;
-            wire::read(answer, &Clock::new(chrono::DateTime::<chrono::Utc>::default)).await
+            wire::read(answer, &self.clock).await
         };
         match tokio::time::timeout(CHECK_TIMEOUT, ask).await {
             Ok(Ok(_)) => ModelCheck::Found,

@@ -22,7 +22,7 @@ use revision::Difference;
 use story::Story;
 
 /// What the proposal names as provider and model where no model was asked.
-const OFFLINE: (&str, &str) = ("offline", "templates");
+pub(crate) const OFFLINE: (&str, &str) = ("offline", "templates");
 
 /// The output of the narrative step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

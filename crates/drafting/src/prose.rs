@@ -48,3 +48,30 @@ pub(crate) fn words(text: &str) -> String {
     }
     words
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_readers_panic(text in "(\\PC|[\n\t \u{200b}]|[0-9.,% -]{1,6}|USD |m³|/d|\\[a\\]\\(b|<b|NOM-|case ){0,40}") {
+            let mut known = known::Known::default();
+            known.learn_parameter("BOD");
+            known.learn(quantity::Dimension::Percent, 20.0, known::About::Any);
+            known.contradictions(&text);
+            citation::Catalogue::default().strange(&text);
+            let paragraph = plain::paragraph(&text);
+            prop_assert!(!paragraph.contains('\n'));
+            prop_assert!(plain::shortened(&paragraph, 20).chars().count() <= 20);
+        }
+
+        #[test]
+        fn a_text_of_which_everything_is_kept_loses_no_word(text in "(\\PC|[\n .#*>-]){0,60}") {
+            let kept = statement::revised(&text, |_| statement::Verdict::Keep);
+            prop_assert!(kept.split_whitespace().eq(text.split_whitespace()));
+        }
+    }
+}

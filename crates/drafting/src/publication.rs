@@ -19,8 +19,8 @@ use crate::StepInput;
 use crate::checks::Checked;
 use crate::design::{Design, stored};
 use crate::failure::StepFailure;
-use crate::narrative::Narrative;
 use crate::narrative::story::Story;
+use crate::narrative::{Narrative, OFFLINE};
 use crate::{rounded, warnings};
 
 pub(crate) fn of(input: &StepInput<'_>, version: String, now: DateTime<Utc>) -> Result<Publication, StepFailure> {
@@ -31,6 +31,13 @@ pub(crate) fn of(input: &StepInput<'_>, version: String, now: DateTime<Utc>) -> 
     let seconds = (now - request.requested_at).num_milliseconds().max(0);
     #[expect(clippy::cast_precision_loss, reason = "no generation takes 2^53 milliseconds")]
     let generation_time_seconds = seconds as f64 / 1000.0;
+    // Attempts of a model that wrote nothing in the end are not what this text used.
+    let used = if narrative.provider == OFFLINE.0 {
+        UsageSummary::default()
+    } else {
+        UsageSummary::from(&input.generation.usage)
+    };
+    let offline = narrative.provider == OFFLINE.0;
     let story = Story { design: &design, language: request.language };
     let technical_data = technical::of(&design, &checked.answer)?;
     let answer = checked.answer;
@@ -55,7 +62,7 @@ pub(crate) fn of(input: &StepInput<'_>, version: String, now: DateTime<Utc>) -> 
                 client_metadata: client_metadata(input),
                 generated_at: now,
                 generation_time_seconds,
-                usage: UsageSummary { model: narrative.model.clone(), ..UsageSummary::from(&input.generation.usage) },
+                usage: UsageSummary { model: narrative.model.clone(), ..used },
                 provider: narrative.provider,
                 model: narrative.model,
                 prompt_version: narrative.prompt_version,
@@ -63,13 +70,12 @@ pub(crate) fn of(input: &StepInput<'_>, version: String, now: DateTime<Utc>) -> 
                 calculation_trace: trace::of(&design),
                 checks: checked.checks.into_iter().map(check).collect(),
                 deviations: checked.deviations,
-                warnings: all_warnings(&design, input),
+                warnings: all_warnings(&design, input, offline),
             },
         },
         executive_summary: answer.executive_summary,
         technical_approach: answer.technical_approach,
     };
-    let document = without_offline_usage(document);
     Ok(Publication {
         version,
         title: format!("{} Proposal - {}", request.proposal_type.as_str(), header.name),
@@ -77,15 +83,6 @@ pub(crate) fn of(input: &StepInput<'_>, version: String, now: DateTime<Utc>) -> 
         key_technologies: technical::key_technologies(&story),
         document,
     })
-}
-
-/// Offline, usage is all zeros.
-fn without_offline_usage(mut document: ProposalDocument) -> ProposalDocument {
-    let transparency = &mut document.ai_metadata.transparency;
-    if transparency.provider == "offline" {
-        transparency.usage = UsageSummary { model: transparency.model.clone(), ..UsageSummary::default() };
-    }
-    document
 }
 
 /// Summary, approach and recommendations in one.
@@ -144,11 +141,13 @@ fn check(check: Check) -> CheckResult {
     CheckResult { id, title, status, expected, actual, message }
 }
 
-/// The request's warnings and those of the calculations, each once.
-fn all_warnings(design: &Design, input: &StepInput<'_>) -> Vec<Warning> {
+/// The request's warnings and those of the calculations, each once. Who wrote the text is known only now.
+fn all_warnings(design: &Design, input: &StepInput<'_>, offline: bool) -> Vec<Warning> {
     let mut found: Vec<Warning> = Vec::new();
-    let asked = input.generation.request.warnings.iter().cloned();
-    for warning in asked.chain(design.warnings().into_iter().map(warnings::of_engineering)) {
+    let by_templates = warnings::offline_narrative();
+    let asked = input.generation.request.warnings.iter().filter(|warning| warning.code != by_templates.code).cloned();
+    let calculated = design.warnings().into_iter().map(warnings::of_engineering);
+    for warning in asked.chain(calculated).chain(offline.then_some(by_templates.clone())) {
         if !found.contains(&warning) {
             found.push(warning);
         }

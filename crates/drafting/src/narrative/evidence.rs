@@ -162,6 +162,20 @@ fn learn_costs(known: &mut Known, design: &Design) {
     ] {
         known.learn(Dimension::Money, line.usd(), About::Opex);
     }
+    // Shares are the one thing that texts like to calculate.
+    for (line, whole) in [
+        (capex.equipment, capex.total),
+        (capex.civil_works, capex.total),
+        (capex.installation_piping, capex.total),
+        (capex.engineering_supervision, capex.total),
+        (capex.contingency, capex.total),
+        (opex.electrical_energy, opex.total),
+        (opex.chemicals, opex.total),
+        (opex.personnel, opex.total),
+        (opex.maintenance_spare_parts, opex.total),
+    ] {
+        known.learn(Dimension::Percent, line.usd() / whole.usd() * 100.0, About::Any);
+    }
     for percent in [accuracy.low_percent, accuracy.high_percent, accuracy.contingency_percent] {
         known.learn(Dimension::Percent, percent.into(), About::Any);
     }

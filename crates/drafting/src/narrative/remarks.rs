@@ -12,20 +12,27 @@ use crate::prose::words;
 const MOST_REMARK: usize = 1_500;
 /// The most characters of all remarks together, and of the wishes.
 const MOST_REMARKS: usize = 8_000;
-/// Shorter words of a client's name are too common to be told from others.
+/// Shorter words of a name are too common to be told from others, unless they are abbreviations.
 const LEAST_NAME: usize = 4;
 
-/// Hides who the client is: the words of the name, e-mail addresses, telephone numbers.
+/// Hides who and where the client is: the words of both, e-mail addresses, telephone numbers.
 pub(super) struct Redaction {
     names: BTreeSet<String>,
 }
 
 impl Redaction {
     pub(super) fn of(project: &Open) -> Self {
-        let client = project.header.client.known().map_or("", String::as_str);
-        let names =
-            words(client).split_whitespace().filter(|word| word.len() >= LEAST_NAME).map(str::to_owned).collect();
-        Self { names }
+        let header = &project.header;
+        let told = [header.client.known(), header.location.known()].into_iter().flatten();
+        Self::hiding(told.map(String::as_str))
+    }
+
+    fn hiding<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        let parts = names.flat_map(|name| name.split(|c: char| !c.is_alphanumeric()));
+        let telling = parts.filter(|part| {
+            part.chars().count() >= LEAST_NAME || (part.len() > 1 && part.chars().all(char::is_uppercase))
+        });
+        Self { names: telling.map(|part| words(part).trim().to_owned()).collect() }
     }
 
     /// The text without who the client is.
@@ -57,7 +64,7 @@ impl Redaction {
                 Some(_) | None => (piece, ""),
             };
             let named = self.names.contains(words(word).trim());
-            out.push_str(if named { "[client]" } else { word });
+            out.push_str(if named { "[name]" } else { word });
             out.push_str(end);
         }
     }
@@ -122,11 +129,24 @@ pub(super) fn block(tag: &str, json: &str) -> String {
     format!("<{tag}>\n{json}\n</{tag}>\n")
 }
 
-/// The wishes of a request as JSON without who the client is; left out if they are too long to be read.
+/// The wishes of a request as JSON without who the client is; cut where they are too long to be read.
 pub(super) fn wishes(preferences: Option<&Value>, parameters: Option<&Value>, redaction: &Redaction) -> String {
-    let wishes = serde_json::json!({ "preferences": preferences, "parameters": parameters });
-    let text = redaction.apply(&wishes.to_string());
-    if text.chars().count() <= 2 * MOST_REMARKS { text } else { shortened(&text, 2 * MOST_REMARKS) }
+    let wishes = serde_json::json!({
+        "preferences": preferences.map(|value| hidden(value, redaction)),
+        "parameters": parameters.map(|value| hidden(value, redaction)),
+    });
+    shortened(&wishes.to_string(), 2 * MOST_REMARKS)
+}
+
+fn hidden(value: &Value, redaction: &Redaction) -> Value {
+    match value {
+        Value::String(text) => Value::String(redaction.apply(text)),
+        Value::Array(items) => items.iter().map(|item| hidden(item, redaction)).collect(),
+        Value::Object(members) => {
+            members.iter().map(|(key, value)| (redaction.apply(key), hidden(value, redaction))).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
 }
 
 #[cfg(test)]
@@ -134,17 +154,14 @@ mod tests {
     use super::*;
 
     fn redaction() -> Redaction {
-        Redaction { names: ["lacteos", "valle"].map(str::to_owned).into() }
+        Redaction::hiding(["Lácteos del Valle CV", "León, Gto."].into_iter())
     }
 
     #[test]
     fn the_client_is_hidden_however_it_is_written() {
         let text = "Lácteos del Valle (LACTEOS-DEL-VALLE) asks ana.perez@valle.example, tel. +52 33 1234-5678; 230 m³/d, 12 500 kg.";
         let hidden = redaction().apply(text);
-        assert_eq!(
-            hidden,
-            "[client] del [client] ([client]-DEL-[client]) asks [e-mail], tel. [number]; 230 m³/d, 12 500 kg."
-        );
+        assert_eq!(hidden, "[name] del [name] ([name]-DEL-[name]) asks [e-mail], tel. [number]; 230 m³/d, 12 500 kg.");
     }
 
     #[test]
@@ -156,8 +173,16 @@ mod tests {
     }
 
     #[test]
+    fn places_and_abbreviations_are_hidden_and_common_short_words_are_not() {
+        assert_eq!(redaction().apply("CV in LEON, del Gto"), "[name] in [name], del Gto");
+    }
+
+    #[test]
     fn wishes_stay_json_when_names_are_hidden() {
-        let wishes = wishes(Some(&serde_json::json!({"for": "Valle"})), None, &redaction());
-        assert_eq!(wishes, "{\"parameters\":null,\"preferences\":{\"for\":\"[client]\"}}");
+        let asked = serde_json::json!({"for": "the\nValle", "valle": ["ana@valle.example", 5]});
+        let text = wishes(Some(&asked), None, &redaction());
+        let expected =
+            serde_json::json!({"preferences": {"for": "the\n[name]", "[name]": ["[e-mail]", 5]}, "parameters": null});
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);
     }
 }

@@ -99,6 +99,9 @@ impl Known {
         let text: Vec<char> = sentence.chars().collect();
         let mut found = Vec::new();
         for quantity in quantities(sentence) {
+            if is_advice(sentence, quantity.dimension) {
+                continue;
+            }
             let candidates = self.candidates(sentence, &quantity);
             if candidates.iter().any(|fact| agrees(&quantity, fact.value)) || is_whole(sentence, &quantity) {
                 continue;
@@ -133,11 +136,11 @@ impl Known {
         match quantity.dimension {
             Dimension::Money => cost(&before, &after).map(|about| BTreeSet::from([about])),
             Dimension::Flow => design_flow(&before).then(|| BTreeSet::from([About::DesignFlow])),
-            Dimension::Percent if speaks_of_removal(sentence) => self.near(&before, &after),
-            Dimension::Concentration => self.near(&before, &after).map(|mut near| {
+            Dimension::Percent if speaks_of_removal(sentence) => self.named(sentence),
+            Dimension::Concentration => self.named(sentence).map(|mut named| {
                 // Beside a parameter's own values, a sentence may name a unit's: solids in a tank, a dose.
-                near.insert(About::Any);
-                near
+                named.insert(About::Any);
+                named
             }),
             Dimension::Percent
             | Dimension::Volume
@@ -154,15 +157,13 @@ impl Known {
         }
     }
 
-    /// The parameters named next before and next behind a number, of which values are known.
-    fn near(&self, before: &str, after: &str) -> Option<BTreeSet<About>> {
-        let (before, after) = (words(before), words(after));
-        let last =
-            self.names.iter().filter_map(|(word, name)| before.rfind(word).map(|at| (at + word.len(), name))).max();
-        let next = self.names.iter().filter_map(|(word, name)| after.find(word).map(|at| (at, name))).min();
-        let names = last.map(|(_, name)| name).into_iter().chain(next.map(|(_, name)| name));
-        let near: BTreeSet<About> = names.map(|name| About::Parameter(name.clone())).collect();
-        (!near.is_empty()).then_some(near)
+    /// The parameters that a sentence names. Lists put names and numbers apart (`BOD and COD by 99 and 97 %`), so each
+    /// number may be about each of them.
+    fn named(&self, sentence: &str) -> Option<BTreeSet<About>> {
+        let text = words(sentence);
+        let names = self.names.iter().filter(|(word, _)| text.contains(word.as_str()));
+        let named: BTreeSet<About> = names.map(|(_, name)| About::Parameter(name.clone())).collect();
+        (!named.is_empty()).then_some(named)
     }
 }
 
@@ -179,6 +180,56 @@ fn agrees(quantity: &Quantity, value: f64) -> bool {
 fn is_whole(sentence: &str, quantity: &Quantity) -> bool {
     let whole = quantity.readings.iter().any(|&(shown, _)| (shown - 100.0).abs() < f64::EPSILON);
     quantity.dimension == Dimension::Percent && whole && !speaks_of_removal(sentence)
+}
+
+/// Months and years that are no time to build, to last or to pay back: a campaign of measurements, a guarantee.
+fn is_advice(sentence: &str, dimension: Dimension) -> bool {
+    const LASTING: &[&str] = &[
+        " life",
+        " vida",
+        " pay",
+        " recuper",
+        " retorno",
+        " amorti",
+        " present value",
+        " valor presente",
+        " horizon",
+        " last",
+    ];
+    const BUILDING: &[&str] = &[
+        " build",
+        " construct",
+        " implement",
+        " start up",
+        " startup",
+        " commission",
+        " deliver",
+        " execut",
+        " constru",
+        " puesta en marcha",
+        " ejecuci",
+        " plazo",
+        " schedule",
+    ];
+    let text = words(sentence);
+    let speaks_of = |stems: &[&str]| stems.iter().any(|stem| text.contains(stem));
+    match dimension {
+        Dimension::Years => !speaks_of(LASTING),
+        Dimension::Months => !speaks_of(BUILDING),
+        Dimension::Flow
+        | Dimension::Volume
+        | Dimension::Area
+        | Dimension::Power
+        | Dimension::EnergyPerVolume
+        | Dimension::EnergyPerTime
+        | Dimension::MassRate
+        | Dimension::Concentration
+        | Dimension::Percent
+        | Dimension::Money
+        | Dimension::MoneyPerVolume
+        | Dimension::MoneyPerEnergy
+        | Dimension::MoneyPerFlow => false,
+    }
 }
 
 fn speaks_of_removal(sentence: &str) -> bool {
@@ -290,7 +341,9 @@ mod tests {
             "BOD removal reaches 98.6 %, and 95 % of the COD is removed.",
             "BOD falls from 1,750 to 24 mg/L with MLSS of 3,500 mg/L.",
             "La DBO baja de 1.750 mg/L a 23,8 mg/L.",
-            "A margin of 20 % is kept and 100 % of the water is treated within 8 months.",
+            "A margin of 20 % is kept and 100 % of the water is treated, built within 8 months.",
+            "BOD and COD are reduced by 98.6 and 95 %.",
+            "Measure the flow for 3 months and keep the records for 5 years.",
         ] {
             assert_eq!(known().contradictions(sentence), [], "{sentence}");
         }
@@ -306,7 +359,7 @@ mod tests {
             ("It removes 95 % of BOD.", Some(98.64)),
             ("It removes 100 % of the BOD.", Some(98.64)),
             ("BOD falls to 155 mg/L.", Some(23.8)),
-            ("It is built in 14 months.", Some(8.0)),
+            ("Construction takes 14 months.", Some(8.0)),
             ("It needs 18 kW.", None),
         ] {
             let found = known().contradictions(sentence);

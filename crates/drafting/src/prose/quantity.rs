@@ -55,7 +55,7 @@ pub(crate) fn quantities(sentence: &str) -> Vec<Quantity> {
     let numbers = numbers(&text);
     let mut found: Vec<Option<Quantity>> = numbers.iter().map(|number| with_unit(&text, number)).collect();
     for i in 1..numbers.len() {
-        let gap: String = text[numbers[i - 1].end..numbers[i].start].iter().collect();
+        let gap: String = text[scale(&text, numbers[i - 1].end).0..numbers[i].start].iter().collect();
         let before: String = text[..numbers[i - 1].start].iter().collect();
         let between = [" between ", " entre "].iter().any(|word| format!(" {before}").ends_with(word));
         let range = match gap.trim() {
@@ -66,18 +66,20 @@ pub(crate) fn quantities(sentence: &str) -> Vec<Quantity> {
         if !range {
             continue;
         }
-        // A range says its unit once: `5-10 %`, `USD 200,000 to 250,000`.
-        if let (None, Some(second)) = (&found[i - 1], &found[i]) {
-            found[i - 1] = with_scale_of(&text, &numbers[i - 1], &numbers[i], second);
-        } else if let (Some(first), None) = (&found[i - 1], &found[i])
-            && first.dimension == Dimension::Money
-        {
-            found[i] = Some(Quantity {
-                dimension: Dimension::Money,
-                readings: numbers[i].readings.clone(),
-                start: numbers[i].start,
-                end: numbers[i].end,
-            });
+        // A range says its unit once: `5-10 %`, `USD 200,000 to 250,000`, `USD 1.0 to 1.9 million`.
+        let (first, second) = (&numbers[i - 1], &numbers[i]);
+        match (&found[i - 1], &found[i]) {
+            (None, Some(unit)) => found[i - 1] = Some(like(&text, first, second, unit)),
+            (Some(unit), None) if unit.dimension == Dimension::Money => {
+                let (_, factor) = scale(&text, second.end);
+                let unit = second.times(Dimension::Money, factor);
+                found[i - 1] = Some(like(&text, first, second, &unit));
+                found[i] = Some(unit);
+            }
+            (Some(one), Some(unit)) if one.dimension == Dimension::Money && unit.dimension == Dimension::Money => {
+                found[i - 1] = Some(like(&text, first, second, unit));
+            }
+            (Some(_), Some(_) | None) | (None, None) => (),
         }
     }
     found.into_iter().flatten().collect()
@@ -87,6 +89,13 @@ struct Number {
     readings: Vec<(f64, f64)>,
     start: usize,
     end: usize,
+}
+
+impl Number {
+    fn times(&self, dimension: Dimension, factor: f64) -> Quantity {
+        let readings = self.readings.iter().map(|&(value, step)| (value * factor, step * factor)).collect();
+        Quantity { dimension, readings, start: self.start, end: self.end }
+    }
 }
 
 fn numbers(text: &[char]) -> Vec<Number> {
@@ -276,10 +285,7 @@ fn money_before(text: &[char], start: usize) -> bool {
 
 fn with_unit(text: &[char], number: &Number) -> Option<Quantity> {
     let (scaled, factor) = scale(text, number.end);
-    let quantity = |dimension, factor: f64| {
-        let readings = number.readings.iter().map(|&(value, step)| (value * factor, step * factor)).collect();
-        Some(Quantity { dimension, readings, start: number.start, end: number.end })
-    };
+    let quantity = |dimension, factor: f64| Some(number.times(dimension, factor));
     let behind = skip(text, scaled, &[' ']);
     let money_end = one_of(text, behind, &["usd", "us dollars", "dollars", "dólares", "dolares", "us$"])
         .or_else(|| one_of(text, skip(text, behind, &['d', 'e', ' ']), &["dólares", "dolares"]));
@@ -375,15 +381,19 @@ fn money(text: &[char], at: usize) -> Option<(Dimension, f64)> {
     time(text, divisor).map(|(_, in_a_day)| (Dimension::Money, if in_a_day < 0.01 { 1.0 } else { in_a_day * 365.25 }))
 }
 
-/// The first number of a range, with the unit and the scale of the second.
-fn with_scale_of(text: &[char], first: &Number, second: &Number, found: &Quantity) -> Option<Quantity> {
-    let (value, scaled) = (second.readings.first()?.0, found.readings.first()?.0);
-    let factor = if value == 0.0 { 1.0 } else { scaled / value };
-    // `2 - 3 %` inside `A-2 - 3 %` and the like is rare; a number with a scale word of its own keeps it.
+/// The first number of a range, with the unit and the scale of the second; a scale word of its own counts.
+fn like(text: &[char], first: &Number, second: &Number, unit: &Quantity) -> Quantity {
+    let plain = second.readings.first().map_or(0.0, |(value, _)| *value);
+    let scaled = unit.readings.first().map_or(0.0, |(value, _)| *value);
     let own = scale(text, first.end).1;
-    let factor = if own == 1.0 { factor } else { own };
-    let readings = first.readings.iter().map(|&(value, step)| (value * factor, step * factor)).collect();
-    Some(Quantity { dimension: found.dimension, readings, start: first.start, end: first.end })
+    let factor = if own != 1.0 && unit.dimension == Dimension::Money {
+        own
+    } else if plain == 0.0 {
+        1.0
+    } else {
+        scaled / plain
+    };
+    first.times(unit.dimension, factor)
 }
 
 #[cfg(test)]
@@ -454,6 +464,10 @@ mod tests {
         assert_eq!(found("between 8 and 14 months"), [(D::Months, vec![8.0]), (D::Months, vec![14.0])]);
         assert_eq!(found("USD 200,000 to 250,000").len(), 2);
         assert_eq!(found("2 and 14 months").len(), 1);
+        for million in ["USD 1.04 to 1.94 million", "USD 1.04–1.94 million", "1.04 million to 1.94 million USD"] {
+            let both = [(D::Money, vec![1_040_000.0]), (D::Money, vec![1_940_000.0])];
+            assert_eq!(found(million), both, "{million}");
+        }
     }
 
     #[test]

@@ -341,7 +341,7 @@ fn touched(data: &Value) -> BTreeSet<String> {
 }
 
 /// The shared sheets, by name; `None` with a clear line where they are absent.
-pub fn shared_sheets() -> Option<Vec<(String, Value)>> {
+fn shared_sheets() -> Option<Vec<(String, Value)>> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/sheets");
     let Ok(files) = std::fs::read_dir(folder) else {
         eprintln!("SKIPPED: the shared sheets are not here ({folder})");
@@ -361,4 +361,11 @@ pub fn shared_sheets() -> Option<Vec<(String, Value)>> {
 /// A sheet that lives in this crate: a dairy with 230 m³ of wastewater a day.
 pub fn dairy() -> Value {
     serde_json::from_str(include_str!("../sheets/dairy.json")).unwrap()
+}
+
+/// The sheets to test with: those of this crate, and the shared ones where they are.
+pub fn sheets() -> Vec<(String, Value)> {
+    let hotel: Value = serde_json::from_str(include_str!("../sheets/hotel.json")).unwrap();
+    let own = [("own dairy".to_owned(), dairy()), ("own hotel".to_owned(), hotel)];
+    own.into_iter().chain(shared_sheets().unwrap_or_default()).collect()
 }
