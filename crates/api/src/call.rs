@@ -141,7 +141,7 @@ async fn read<T: Input>(app: &App, request: Request, scope: &str) -> Result<(T, 
     let (mut parts, body) = request.into_parts();
     let path = path_values(&mut parts, app).await?;
     let body = body::read(app, &parts.headers, body, T::BODY).await?;
-    let envelope = Envelope::new(parts, body.sha256, scope)?;
+    let envelope = Envelope::new(parts, body.sha256, scope, app.store().epoch())?;
     let query = envelope::query_values(envelope.query());
     let errors = RefCell::new(vec![]);
     body.note_faults(&errors);

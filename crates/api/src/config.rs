@@ -21,8 +21,6 @@ pub struct ApiConfig {
     pub environment: String,
     /// This release.
     pub version: String,
-    /// How long a token and the cookie work.
-    pub access_lifetime: Duration,
     /// Most bytes of a body, unless it is project data.
     pub body_limit: usize,
     /// Most bytes of a body with project data.
@@ -50,7 +48,6 @@ impl ApiConfig {
             rate_limits: true,
             environment: "development".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            access_lifetime: Duration::from_secs(86_400),
             body_limit: 256 * 1024,
             data_limit: 1024 * 1024,
             wait_for_reads: Duration::from_secs(2),

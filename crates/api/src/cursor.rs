@@ -22,7 +22,7 @@ pub struct Place {
 
 /// The cursor of a query, if it has one.
 pub(crate) fn read(query: &Fields<'_>) -> Option<Place> {
-    query.text("cursor", 1..=64).convert(|text| parse(&text), Fault::UnknownCursor, UNKNOWN).optional()
+    query.name("cursor").convert(|text| parse(&text), Fault::UnknownCursor, UNKNOWN).optional()
 }
 
 const UNKNOWN: &str = "This is no cursor that was given out here, or too old a one.";

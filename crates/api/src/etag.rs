@@ -51,21 +51,27 @@ impl fmt::Display for Etag {
 const FIRST_EPOCH: u32 = 1;
 
 /// The version that `If-Match` names, if it names one: the part before the first dash. `*` names none. What is no tag of
-/// ours, or a list of tags with different versions, fits no version.
-pub(crate) fn expected_version(headers: &[&str]) -> Option<u64> {
+/// ours, a tag from another epoch, or a list of tags with different versions, fits no version.
+pub(crate) fn expected_version(headers: &[&str], epoch: u32) -> Option<u64> {
     let mut tags = headers.iter().flat_map(|header| header.split(',')).map(str::trim).filter(|tag| !tag.is_empty());
     let first = tags.next()?;
     if first == "*" {
         return None;
     }
-    let version = version_of(first);
-    Some(if tags.all(|other| version_of(other) == version) { version } else { NO_VERSION })
+    let version = version_of(first, epoch);
+    Some(if tags.all(|other| version_of(other, epoch) == version) { version } else { NO_VERSION })
 }
 
-fn version_of(tag: &str) -> u64 {
-    let inside = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    let version = inside.and_then(|inside| inside.split('-').next()?.parse().ok());
-    version.unwrap_or(NO_VERSION)
+fn version_of(tag: &str, epoch: u32) -> u64 {
+    let read = || {
+        let mut parts = tag.strip_prefix('"')?.strip_suffix('"')?.split('-').map(str::parse::<u64>);
+        let version = parts.next()?.ok()?;
+        let Some(position) = parts.next() else { return Some(version) };
+        position.ok()?;
+        let theirs = parts.next().unwrap_or(Ok(FIRST_EPOCH.into())).ok()?;
+        (theirs == u64::from(epoch) && parts.next().is_none()).then_some(version)
+    };
+    read().unwrap_or(NO_VERSION)
 }
 
 #[cfg(test)]
@@ -88,15 +94,23 @@ mod tests {
             (&["*"], None),
             (&["\"17-90488\""], Some(17)),
             (&["\"17\""], Some(17)),
-            (&["\"17-90488-2\""], Some(17)),
+            (&["\"17-90488-2\""], Some(NO_VERSION)),
+            (&["\"17-x\""], Some(NO_VERSION)),
             (&["\"17-1\", \"17-2\""], Some(17)),
             (&["\"17-1\"", "\"18-2\""], Some(NO_VERSION)),
             (&["W/\"17-1\""], Some(NO_VERSION)),
             (&["17"], Some(NO_VERSION)),
             (&["\"l-5\""], Some(NO_VERSION)),
         ] {
-            assert_eq!(expected_version(headers), expected, "{headers:?}");
+            assert_eq!(expected_version(headers, 1), expected, "{headers:?}");
         }
+    }
+
+    #[test]
+    fn a_tag_from_before_a_restore_is_stale_after_it() {
+        assert_eq!(expected_version(&["\"17-90488\""], 2), Some(NO_VERSION));
+        assert_eq!(expected_version(&["\"17-90488-2\""], 2), Some(17));
+        assert_eq!(expected_version(&["\"17\""], 2), Some(17));
     }
 
     #[test]

@@ -98,6 +98,14 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// Text that only names something, as it was sent: nothing about it is refused, it just may name nothing.
+    pub fn name(&self, names: &str) -> Field<'a, String> {
+        self.read(names, |value, wrong| match value {
+            Value::String(text) => Some(text.clone()),
+            _ => wrong.note(Fault::Type, "This must be text."),
+        })
+    }
+
     /// A finite number within these bounds.
     pub fn number(&self, names: &str, bounds: RangeInclusive<f64>) -> Field<'a, f64> {
         let wire = self.wire;

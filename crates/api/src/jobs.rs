@@ -267,6 +267,7 @@ async fn generate(State(app): State<App>, call: Call<Generate>) -> Result<Answer
         Problem::from(catalogue::INTERNAL_ERROR)
     })?;
     let etag = Etag::resource(read.job.version, read.position, app.store().epoch());
+    let position = position.or(read.position);
     let location = format!("{PREFIX}/ai/proposals/jobs/{}", JobId::from(job));
     let answer = Answer::accepted(&location, &JobAccepted { job: read.into(), reused })?;
     Ok(answer.etag(&etag).no_store().position(position).replayed(replayed))
@@ -317,7 +318,7 @@ struct ByName(Option<ProposalId>);
 
 impl Input for ByName {
     fn read(parts: &Parts<'_>) -> Option<Self> {
-        let name = parts.path.verbatim("job_id", 0..=1000).required()?;
+        let name = parts.path.name("job_id").required()?;
         Some(Self(name.parse::<JobId>().ok().map(JobId::proposal)))
     }
 }
@@ -362,6 +363,7 @@ async fn cancel(State(app): State<App>, call: Call<ByName>) -> Result<Answer, Pr
     let (position, replayed) = settled(&app, by, &outcome).await;
     let read = app.views().job(by, proposal).await?.ok_or(catalogue::JOB_NOT_FOUND)?;
     let etag = Etag::resource(read.job.version, read.position, app.store().epoch());
+    let position = position.or(read.position);
     let location = format!("{PREFIX}/ai/proposals/jobs/{}", JobId::from(proposal));
     let answer = Answer::accepted(&location, &JobView::from(read))?;
     Ok(answer.etag(&etag).no_store().position(position).replayed(replayed))

@@ -22,7 +22,7 @@ use crate::problem::{Document, Fault, FieldError, Problem, catalogue};
 
 const BEARER: &str = "bearer";
 const COOKIE_SCHEME: &str = "cookie";
-/// Operations with this tag need nobody to be signed in.
+/// Routes that need nobody to be signed in.
 const OPEN_PATHS: [&str; 3] = ["/auth/jwt/login", "/auth/jwt/logout", "/auth/register"];
 /// What the page may do: show itself, and call this service.
 const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
@@ -86,15 +86,27 @@ pub(crate) fn finish(mut document: OpenApi) -> OpenApi {
     for (path, item) in &mut document.paths.paths {
         let session =
             path.strip_prefix(PREFIX).is_some_and(|path| !path.starts_with("/health") && !OPEN_PATHS.contains(&path));
-        for operation in operations(item) {
+        for (method, operation) in operations(item) {
+            operation.operation_id = Some(operation_id(method, path));
             add_problems(operation, session);
         }
     }
     document
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten()
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+    let PathItem { get, post, put, patch, delete, .. } = item;
+    [("get", get), ("post", post), ("put", put), ("patch", patch), ("delete", delete)]
+        .into_iter()
+        .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// A name that no other operation has, such as `get_projects_id`: handlers' own names repeat from module to module.
+fn operation_id(method: &str, path: &str) -> String {
+    // What is found at the root and under the prefix needs two names.
+    let path = path.strip_prefix(PREFIX).map_or_else(|| format!("root{path}"), str::to_owned);
+    let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    std::iter::once(method).chain(words).collect::<Vec<_>>().join("_")
 }
 
 fn add_problems(operation: &mut Operation, session: bool) {

@@ -290,7 +290,7 @@ impl Input for Change {
         let sector = body.text("sector", 1..=100).change();
         let location = body.text("location", 1..=255).change();
         let status = body.choice("status", Status::named).change();
-        let _checked_and_ignored = body.number("progress", 0.0..=100.0).change();
+        let _checked_and_ignored = body.number("progress", 0.0..=100.0).optional();
         let Optional { subsector, project_type, description, budget_usd, schedule_summary, tags } =
             Optional::read(body);
         let patch = HeaderPatch {
@@ -344,9 +344,9 @@ async fn create(State(app): State<App>, call: Call<Create>) -> Result<Answer, Pr
         })
         .await?;
     let (position, replayed) = settled(&app, owner, &outcome).await;
-    let (detail, etag) = detail_after_write(&app, owner, id).await?;
+    let (detail, etag, seen) = detail_after_write(&app, owner, id).await?;
     let location = format!("{PREFIX}/projects/{id}");
-    Ok(Answer::created(&location, &detail)?.etag(&etag).position(position).replayed(replayed))
+    Ok(Answer::created(&location, &detail)?.etag(&etag).position(position.or(seen)).replayed(replayed))
 }
 
 /// The own projects
@@ -462,8 +462,8 @@ async fn change(State(app): State<App>, call: Call<Change>) -> Result<Answer, Pr
         })
         .await?;
     let (position, replayed) = settled(&app, owner, &outcome).await;
-    let (detail, etag) = detail_after_write(&app, owner, id).await?;
-    Ok(Answer::ok(&detail)?.etag(&etag).position(position).replayed(replayed))
+    let (detail, etag, seen) = detail_after_write(&app, owner, id).await?;
+    Ok(Answer::ok(&detail)?.etag(&etag).position(position.or(seen)).replayed(replayed))
 }
 
 /// Delete a project with everything in it
@@ -504,10 +504,15 @@ pub(crate) async fn settled<T>(app: &App, account: AccountId, outcome: &Outcome<
     }
 }
 
-/// The project as a write leaves it, however far behind the read models are.
-async fn detail_after_write(app: &App, owner: AccountId, id: ProjectId) -> Result<(ProjectDetail, Etag), Problem> {
+/// The project as a write leaves it, however far behind the read models are, and the position of the last event in it.
+async fn detail_after_write(
+    app: &App,
+    owner: AccountId,
+    id: ProjectId,
+) -> Result<(ProjectDetail, Etag, Option<u64>), Problem> {
     let current = app.views().current_project_detail(owner, id).await?.ok_or(catalogue::PROJECT_NOT_FOUND)?;
-    Ok(detail(app, current.value, current.position))
+    let (detail, etag) = detail(app, current.value, current.position);
+    Ok((detail, etag, current.position))
 }
 
 fn detail(app: &App, found: projections::ProjectDetail, changed_at: Option<u64>) -> (ProjectDetail, Etag) {

@@ -3,10 +3,10 @@
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use domain::document::AiMetadata;
-use domain::{Project, ProjectCommand, ProjectId, ProposalId};
+use domain::{Project, ProjectCommand, ProjectId, ProjectRefusal, ProposalId};
 use eventstore::Session;
 use futures::FutureExt as _;
-use projections::{Page, ProposalDocumentRow, ProposalStatus};
+use projections::{Page, ProposalDocumentRow, ProposalStatus, Reader};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -167,12 +167,22 @@ async fn show(State(app): State<App>, call: Call<ById>) -> Result<Answer, Proble
     responses((status = 204, description = "Deleted")))]
 async fn delete(State(app): State<App>, call: Call<ById>) -> Result<Answer, Problem> {
     let by = call.caller.account_id;
+    let expected = call.envelope.expected_version();
     let context = call.envelope.command(&call.caller, "delete-proposal");
     let ById { project, id } = call.input;
+    let stale = match expected {
+        Some(expected) => stale(&app, &app.reader(&call.caller, &call.envelope)?, project, id, expected).await?,
+        None => None,
+    };
     let outcome = app
         .execute(context, move |session: &mut Session| {
             async move {
-                session.load::<Project>(project.as_uuid()).await?;
+                let open = session.load::<Project>(project.as_uuid()).await?.owned_by(by)?;
+                if let Some(current) = stale
+                    && open.proposals.contains(&id)
+                {
+                    return Err(ProjectRefusal::Stale { current }.into());
+                }
                 let command = ProjectCommand::DeleteProposal { by, proposal: id };
                 session.handle::<Project>(project.as_uuid(), by, command)?;
                 Ok(())
@@ -182,6 +192,19 @@ async fn delete(State(app): State<App>, call: Call<ById>) -> Result<Answer, Prob
         .await?;
     let (position, replayed) = settled(&app, by, &outcome).await;
     Ok(Answer::no_content().position(position).replayed(replayed))
+}
+
+/// The version that a proposal has, if it is another one than `expected`. Nothing but its deletion changes a proposal, so
+/// the read model cannot have an older one.
+async fn stale(
+    app: &App,
+    reader: &Reader,
+    project: ProjectId,
+    id: ProposalId,
+    expected: u64,
+) -> Result<Option<u64>, Problem> {
+    let found = app.views().proposal(reader, project, id).await?.value;
+    Ok(found.map(|found| found.document.project_version).filter(|current| *current != expected))
 }
 
 /// How a proposal came about
@@ -216,6 +239,15 @@ fn flat(metadata: &AiMetadata) -> Value {
     let alternatives = selection.rejected_alternatives.iter().map(
         |alternative| json!({"technology": alternative.technology, "reason_rejected": alternative.reason_rejected}),
     );
+    let deviations = transparency.deviations.iter().map(|deviation| {
+        without_nulls(json!({
+            "topic": deviation.topic,
+            "case_id": deviation.case_id,
+            "case_value": deviation.case_value,
+            "proposal_value": deviation.proposal_value,
+            "reason": deviation.reason,
+        }))
+    });
     without_nulls(json!({
         "usage_stats": {
             "total_tokens": usage.total_tokens,
@@ -239,7 +271,7 @@ fn flat(metadata: &AiMetadata) -> Value {
         "inputs_position": transparency.inputs_position,
         "calculation_trace": transparency.calculation_trace,
         "checks": transparency.checks,
-        "deviations": transparency.deviations,
+        "deviations": deviations.collect::<Value>(),
     }))
 }
 

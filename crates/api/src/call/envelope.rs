@@ -35,10 +35,11 @@ pub struct Envelope {
     uri: Uri,
     command_id: Uuid,
     request_hash: [u8; 32],
+    epoch: u32,
 }
 
 impl Envelope {
-    pub(super) fn new(parts: http::request::Parts, body: [u8; 32], scope: &str) -> Result<Self, Problem> {
+    pub(super) fn new(parts: http::request::Parts, body: [u8; 32], scope: &str, epoch: u32) -> Result<Self, Problem> {
         let info = RequestInfo::of(&parts.extensions);
         // A nested router takes the prefix off the address that handlers see.
         let uri = parts.extensions.get::<OriginalUri>().map_or(parts.uri, |original| original.0.clone());
@@ -51,7 +52,7 @@ impl Envelope {
             }
         };
         let request_hash = Sha256::new().chain_update(body).chain_update(query).finalize().into();
-        Ok(Self { info, headers: parts.headers, method: parts.method, uri, command_id, request_hash })
+        Ok(Self { info, headers: parts.headers, method: parts.method, uri, command_id, request_hash, epoch })
     }
 
     /// The request's method.
@@ -82,7 +83,8 @@ impl Envelope {
     /// fits no version.
     #[must_use]
     pub fn expected_version(&self) -> Option<u64> {
-        expected_version(&self.headers.get_all(IF_MATCH).iter().filter_map(|v| v.to_str().ok()).collect::<Vec<_>>())
+        let tags: Vec<_> = self.headers.get_all(IF_MATCH).iter().filter_map(|value| value.to_str().ok()).collect();
+        expected_version(&tags, self.epoch)
     }
 
     /// Whether the caller has the representation with this tag already, as `If-None-Match` says.

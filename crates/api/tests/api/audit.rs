@@ -44,6 +44,22 @@ async fn the_events_of_ones_own_stream_are_chained_and_in_clear() {
 }
 
 #[tokio::test]
+async fn an_event_tells_in_which_course_and_trace_it_came_about() {
+    let service = start().await;
+    let client = service.signed_up("ana").await;
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let login =
+        client.post("/api/v1/auth/jwt/login").json(&json!({"username": "ana@example.com", "password": PASSWORD}));
+    let login = login.header("x-request-id", "r-9").header("x-correlation-id", "c-9").header("traceparent", trace);
+    assert_eq!(login.send().await.status, StatusCode::OK);
+    let page = client.get("/api/v1/audit/events?correlation_id=c-9").send().await;
+    let items = page.body["items"].as_array().unwrap();
+    assert_eq!(items.len(), 1, "{}", page.text);
+    assert_eq!((&items[0]["requestId"], &items[0]["correlationId"]), (&json!("r-9"), &json!("c-9")));
+    assert!(service.stored_events().await.contains(trace));
+}
+
+#[tokio::test]
 async fn pages_follow_each_other_in_either_order() {
     let service = start().await;
     let client = service.signed_up("ana").await;

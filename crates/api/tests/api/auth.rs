@@ -253,6 +253,26 @@ async fn the_cookie_signs_in_too_but_the_bearer_decides() {
 }
 
 #[tokio::test]
+async fn a_write_by_the_cookie_alone_needs_proof_that_a_page_of_ours_sent_it() {
+    let service = start().await;
+    let signed_up = service.signed_up("ana").await;
+    let mut client = service.client();
+    client.cookie = signed_up.login("ana@example.com", PASSWORD).await.cookie().map(str::to_owned);
+    let create = || client.post("/api/v1/projects").json(&json!({}));
+    create().send().await.assert_problem(403, "SAME_ORIGIN_REQUIRED");
+    for foreign in ["null", "https://evil.example.com", "http://localhost:3001"] {
+        create().header("origin", foreign).send().await.assert_problem(403, "SAME_ORIGIN_REQUIRED");
+    }
+    create().header("sec-fetch-site", "same-site").send().await.assert_problem(403, "SAME_ORIGIN_REQUIRED");
+    for ours in [("origin", "http://localhost:8000"), ("origin", ORIGIN), ("sec-fetch-site", "same-origin")] {
+        create().header(ours.0, ours.1).send().await.assert_problem(422, "VALIDATION_ERROR");
+    }
+    client.bearer = signed_up.bearer;
+    let by_bearer = client.post("/api/v1/projects").header("origin", "null").json(&json!({})).send().await;
+    by_bearer.assert_problem(422, "VALIDATION_ERROR");
+}
+
+#[tokio::test]
 async fn a_foreign_page_cannot_plant_a_sign_in() {
     let service = start_with(crate::support::Options {
         configure: |config| config.public_url = api::PublicUrl::new("https://water.example.com").unwrap(),

@@ -131,12 +131,20 @@ async fn the_document_names_every_route_and_every_route_has_a_limit() {
     ] {
         assert!(paths.contains_key(path), "{path} is missing");
     }
+    let mut ids = std::collections::BTreeSet::new();
     for (path, item) in paths {
         for (method, operation) in item.as_object().unwrap() {
             let verb = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             assert!(api::limits::limit_of(&verb, path).is_some(), "no limit was decided for {verb} {path}");
             let problem = &operation["responses"]["4XX"]["content"]["application/problem+json"]["schema"]["$ref"];
             assert_eq!(problem, "#/components/schemas/Problem", "{verb} {path}");
+            assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{verb} {path} has the name of another");
+            let signed_in = operation["security"].is_array();
+            let open = !path.starts_with("/api/v1/")
+                || path.contains("/health")
+                || path.contains("/jwt/")
+                || path.contains("/register");
+            assert_eq!(signed_in, !open, "{verb} {path}");
         }
     }
     let text = document.to_string();

@@ -1,5 +1,7 @@
 //! Rate limits: shared through Redis, and by each instance alone without it.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use serde_json::json;
 
@@ -141,6 +143,52 @@ async fn failed_sign_ins_are_throttled_by_address_of_the_network_and_good_ones_a
     let mut elsewhere = client.clone();
     elsewhere.peer = "2001:db8::1".parse().unwrap();
     assert_eq!(elsewhere.login("ana@example.com", PASSWORD).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn failed_sign_ins_are_throttled_by_e_mail_for_longer_than_a_minute() {
+    let service = start_with(limited(None, "")).await;
+    let client = service.signed_up("ana").await;
+    for _ in 0..2 {
+        for _ in 0..5 {
+            client.login("ana@example.com", "Wrong-horse-7").await.assert_problem(400, "LOGIN_BAD_CREDENTIALS");
+        }
+        client.login("ana@example.com", PASSWORD).await.assert_problem(429, "LOGIN_THROTTLED");
+        pass(Duration::from_secs(61)).await;
+    }
+    // The minute is over, but ten failed tries with one address from one place count for a quarter of an hour.
+    let throttled = client.login("ANA@example.com", PASSWORD).await;
+    throttled.assert_problem(429, "LOGIN_THROTTLED");
+    assert_eq!(throttled.header("ratelimit-limit"), Some("10"));
+    client.login("ben@example.com", PASSWORD).await.assert_problem(400, "LOGIN_BAD_CREDENTIALS");
+    pass(Duration::from_secs(14 * 60)).await;
+    assert_eq!(client.login("ana@example.com", PASSWORD).await.status, StatusCode::OK);
+}
+
+/// Lets the limiter's time pass without waiting for it.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn a_hundred_failed_sign_ins_from_everywhere_close_an_e_mail_for_an_hour() {
+    let service = start_with(limited(None, "")).await;
+    let client = service.signed_up("ana").await;
+    let places = (0..20).map(|place| {
+        let mut client = client.clone();
+        async move {
+            client.peer = format!("198.51.100.{place}").parse().unwrap();
+            for _ in 0..5 {
+                client.login("ana@example.com", "Wrong-horse-7").await.assert_problem(400, "LOGIN_BAD_CREDENTIALS");
+            }
+        }
+    });
+    futures::future::join_all(places).await;
+    let throttled = client.login("ana@example.com", PASSWORD).await;
+    throttled.assert_problem(429, "LOGIN_THROTTLED");
+    assert_eq!(throttled.header("ratelimit-limit"), Some("100"));
 }
 
 #[tokio::test]

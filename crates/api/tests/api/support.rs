@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use api::{ApiConfig, App, Front, Limiter, ModelState, Parts, PublicUrl};
+use api::{Advice, ApiConfig, App, Front, Limiter, ModelState, Parts, PublicUrl};
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use chrono::TimeDelta;
@@ -35,7 +35,7 @@ pub struct Service {
     /// Seconds by which the service's clock is ahead of the machine's.
     ahead: Arc<AtomicI64>,
     _running: DropGuard,
-    _database: Option<TestDatabase>,
+    database: Option<TestDatabase>,
     pub database_url: String,
 }
 
@@ -46,11 +46,19 @@ pub struct Options {
     pub rate_limits: bool,
     pub projections: bool,
     pub configure: fn(&mut ApiConfig),
+    pub advice: Advice,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { redis: None, redis_prefix: String::new(), rate_limits: false, projections: true, configure: |_| () }
+        Self {
+            redis: None,
+            redis_prefix: String::new(),
+            rate_limits: false,
+            projections: true,
+            configure: |_| (),
+            advice: Arc::new(|_| vec![]),
+        }
     }
 }
 
@@ -64,6 +72,16 @@ pub async fn start_with(options: Options) -> Service {
     let database = testkit::database().await;
     let url = database.url.clone();
     instance(url, Some(database), options).await
+}
+
+impl Drop for Service {
+    /// Removes the database beside the test: a connection that is being made in the test's own thread could not go on while
+    /// that waits for the removal, which waits for the connection.
+    fn drop(&mut self) {
+        if let Some(database) = self.database.take() {
+            std::thread::spawn(move || drop(database));
+        }
+    }
 }
 
 impl Service {
@@ -138,12 +156,12 @@ async fn instance(url: String, database: Option<TestDatabase>, options: Options)
         config,
         limiter: Arc::clone(&limiter),
         metrics: Arc::new(move || metrics.render()),
-        advice: Arc::new(|_| vec![]),
+        advice: options.advice,
         nats: Arc::new(|| Box::pin(async { true })),
         model: Arc::new(|| ModelState::NotConfigured),
     });
     let front = Front::new(app.clone());
-    Service { app, front, limiter, ahead, _running: cancel.drop_guard(), _database: database, database_url: url }
+    Service { app, front, limiter, ahead, _running: cancel.drop_guard(), database, database_url: url }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the tests' clock is the machine's, moved by what a test says")]
