@@ -18,6 +18,7 @@ use crate::app::{App, in_time};
 use crate::call::{BodyKind, Call, Input, Parts};
 use crate::etag::Etag;
 use crate::fields::Bounds;
+use crate::precondition::{Part, explained};
 use crate::problem::{Problem, catalogue};
 use crate::projects::{ById, CompletenessView, settled};
 
@@ -148,7 +149,11 @@ async fn write<const REPLACES: bool>(app: App, call: Call<Write<REPLACES>>) -> R
             }
             .boxed()
         })
-        .await?;
+        .await;
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(problem) => return Err(explained(&app, problem, (owner, id, Part::Data), expected).await),
+    };
     let (position, replayed) = settled(&app, owner, &outcome).await;
     let current = app.views().current_project_data(owner, id).await?.ok_or(catalogue::PROJECT_NOT_FOUND)?;
     let etag = Etag::resource(current.value.data_version, current.position, app.store().epoch());

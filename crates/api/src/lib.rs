@@ -23,6 +23,7 @@ mod health;
 mod jobs;
 pub mod limits;
 mod openapi;
+mod precondition;
 pub mod problem;
 mod projects;
 mod proposals;

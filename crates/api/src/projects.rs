@@ -23,6 +23,7 @@ use crate::command::Outcome;
 use crate::etag::Etag;
 use crate::fields::Fields;
 use crate::limits::PREFIX;
+use crate::precondition::{Part, explained};
 use crate::problem::{Problem, catalogue};
 use crate::proposals::ProposalView;
 
@@ -460,7 +461,11 @@ async fn change(State(app): State<App>, call: Call<Change>) -> Result<Answer, Pr
             }
             .boxed()
         })
-        .await?;
+        .await;
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(problem) => return Err(explained(&app, problem, (owner, id, Part::Header), expected).await),
+    };
     let (position, replayed) = settled(&app, owner, &outcome).await;
     let (detail, etag, seen) = detail_after_write(&app, owner, id).await?;
     Ok(Answer::ok(&detail)?.etag(&etag).position(position.or(seen)).replayed(replayed))
@@ -491,7 +496,11 @@ async fn delete(State(app): State<App>, call: Call<ById>) -> Result<Answer, Prob
             }
             .boxed()
         })
-        .await?;
+        .await;
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(problem) => return Err(explained(&app, problem, (owner, id, Part::Header), expected).await),
+    };
     let (position, replayed) = settled(&app, owner, &outcome).await;
     Ok(Answer::no_content().position(position).replayed(replayed))
 }

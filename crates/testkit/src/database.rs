@@ -55,6 +55,9 @@ impl TestDatabase {
     }
 }
 
+/// How long the end of a test waits for its database to go.
+const REMOVAL: std::time::Duration = std::time::Duration::from_secs(2);
+
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         if self.removed {
@@ -65,7 +68,8 @@ impl Drop for TestDatabase {
         let (cluster, name) = (self.cluster.clone(), self.name.clone());
         let removal = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-            runtime.block_on(remove(&cluster, &name)).ok()
+            // A connection that was caught while it signed in keeps its database until PostgreSQL gives up on it.
+            runtime.block_on(async { tokio::time::timeout(REMOVAL, remove(&cluster, &name)).await }).ok()?.ok()
         });
         // What is left behind by a failure is removed by a later run, see `template`.
         let _ = removal.join();
