@@ -9,12 +9,13 @@ use eventstore::Store;
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
+use crate::batch::Model;
 use crate::overlay::{Overlay, Pages};
 use crate::reader::checkpoint;
 use crate::views::{DETAIL, DETAIL_ENTRIES, DETAIL_PROPOSALS, emails, found};
 use crate::{
-    AccountDocument, Found, JobDocument, JobRead, ProjectDataDocument, ProjectDetail, ProjectDocument, ProposalState,
-    ReadModel, TimelineEntry, TimelineLine, ViewError, Views,
+    AccountDocument, Found, JobDocument, JobRead, JobStatus, ProjectDataDocument, ProjectDetail, ProjectDocument,
+    ProposalState, ReadModel, TimelineEntry, TimelineLine, ViewError, Views,
 };
 
 /// Generations of a project that are looked at for events that are not contained yet, besides those that were accepted
@@ -75,12 +76,35 @@ impl Views {
     }
 
     /// A job as it may be shown now, if `owner` asked for it. Never waits: to the stored job every event is added that it
-    /// does not contain yet. It is shown as completed only once all that shows its proposal contains it.
+    /// does not contain yet. It is shown as ended only once all that shows its proposal and project contains the end.
     ///
     /// # Errors
     ///
     /// [`ViewError`].
     pub async fn job(&self, owner: AccountId, proposal: ProposalId) -> Result<Option<JobRead>, ViewError> {
+        let found = self.job_with_tail(owner, proposal).await?;
+        Ok(found.map(|JobWithTail { job, contained, position, seen_at }| JobRead {
+            job: job.shown(contained),
+            position,
+            seen_at,
+        }))
+    }
+
+    /// The job as a write leaves it: as [`Views::job`], but an end without a proposal shows at once.
+    ///
+    /// # Errors
+    ///
+    /// [`ViewError`].
+    pub async fn current_job(&self, owner: AccountId, proposal: ProposalId) -> Result<Option<JobRead>, ViewError> {
+        let found = self.job_with_tail(owner, proposal).await?;
+        Ok(found.map(|JobWithTail { job, contained, position, seen_at }| {
+            let contained = contained || job.status == JobStatus::Failed;
+            JobRead { job: job.shown(contained), position, seen_at }
+        }))
+    }
+
+    async fn job_with_tail(&self, owner: AccountId, proposal: ProposalId) -> Result<Option<JobWithTail>, ViewError> {
+        let key = proposal.as_uuid();
         let mut connection = self.store.pool().acquire().await?;
         // Checkpoints are read before the job: whatever the job then contains, these contained no less than they say.
         let looked: (i64, DateTime<Utc>) =
@@ -88,24 +112,32 @@ impl Views {
                 .fetch_one(&mut *connection)
                 .await?;
         let mut overlay = Overlay::<JobDocument>::default();
-        overlay.load(&mut connection, [proposal.as_uuid()]).await?;
-        let stored = overlay.documents.rows.get(&proposal.as_uuid()).cloned();
-        overlay.follow(&self.store, &mut connection, proposal.into()).await?;
-        let Some(row) = overlay.documents.rows.remove(&proposal.as_uuid()) else { return Ok(None) };
+        let mut pages = Pages::of(proposal.into());
+        let models = [Model::of::<JobDocument>()];
+        let tail = pages.next(&self.store, &mut connection, &models).await?;
+        overlay.load(&mut connection, [key]).await?;
+        let stored = overlay.documents.rows.get(&key).cloned();
+        let mut next = tail;
+        while let Some(events) = next {
+            overlay.apply(&mut connection, &events).await?;
+            next = pages.next(&self.store, &mut connection, &models).await?;
+        }
+        let Some(row) = overlay.documents.rows.remove(&key) else { return Ok(None) };
         let Some(job) = row.document.filter(|job| job.owner == owner) else { return Ok(None) };
         let everywhere = stored.as_ref().and_then(|row| row.position).is_some_and(|p| p <= looked.0.unsigned_abs());
         let stored = stored.and_then(|row| row.document);
-        Ok(Some(JobRead { job: job.shown(stored.as_ref(), everywhere), position: row.position, seen_at: looked.1 }))
+        let contained = everywhere && stored.is_some_and(|stored| stored.status == job.status);
+        Ok(Some(JobWithTail { job, contained, position: row.position, seen_at: looked.1 }))
     }
+}
 
-    /// The same as [`Views::job`], by the name that writes use.
-    ///
-    /// # Errors
-    ///
-    /// [`ViewError`].
-    pub async fn current_job(&self, owner: AccountId, proposal: ProposalId) -> Result<Option<JobRead>, ViewError> {
-        self.job(owner, proposal).await
-    }
+/// A job with all events of its stream.
+struct JobWithTail {
+    job: JobDocument,
+    /// Whether every read model that shows what the job did contains its present status.
+    contained: bool,
+    position: Option<u64>,
+    seen_at: DateTime<Utc>,
 }
 
 async fn current<M: ReadModel>(
@@ -115,9 +147,10 @@ async fn current<M: ReadModel>(
     stream: StreamKey,
 ) -> Result<Option<Current<M>>, ViewError> {
     let mut overlay = Overlay::<M>::default();
-    // The document first: what is appended between the two statements is then in the tail.
-    overlay.load(connection, [key]).await?;
+    // The tail first: the runner may store some of it before the document is read, which then has it twice and counts it
+    // once. The other way round there could be events that are in neither.
     overlay.follow(store, connection, stream).await?;
+    overlay.load(connection, [key]).await?;
     let row = overlay.documents.rows.remove(&key).unwrap_or_default();
     Ok(row.document.map(|value| Current { value, position: row.position }))
 }

@@ -122,22 +122,29 @@ impl JobDocument {
         }
     }
 
-    /// The job as it may be shown: completed only if `stored`, what the read models contain, is completed and every
-    /// other read model that shows the proposal contains it too (`everywhere`). Until then it is saving.
-    pub(crate) fn shown(self, stored: Option<&Self>, everywhere: bool) -> Self {
-        let contained = everywhere && stored.is_some_and(|stored| stored.status == JobStatus::Completed);
-        if self.status != JobStatus::Completed || contained {
+    /// The job as it may be shown: ended only if every read model that shows what it did contains the end
+    /// (`contained`), since a client that sees the end looks at the project once and never again. Until then it goes on.
+    pub(crate) fn shown(self, contained: bool) -> Self {
+        if contained || self.is_active() {
             return self;
         }
-        let saving = *Stage::Publish.progress().end();
-        Self {
-            status: JobStatus::Processing,
-            stage_began_at: self.stage_began_at.filter(|_| self.stage == Some(Stage::Publish)),
-            stage: Some(Stage::Publish),
-            progress_reached: saving,
+        let goes_on = Self {
+            status: if self.stage.is_some() { JobStatus::Processing } else { JobStatus::Queued },
+            cancelled: false,
+            error_code: None,
             finished_at: None,
             result: None,
             ..self
+        };
+        match self.status {
+            JobStatus::Completed => Self {
+                stage_began_at: goes_on.stage_began_at.filter(|_| goes_on.stage == Some(Stage::Publish)),
+                stage: Some(Stage::Publish),
+                progress_reached: *Stage::Publish.progress().end(),
+                ..goes_on
+            },
+            // Progress stands still meanwhile, so that it does not fall when the end shows.
+            JobStatus::Failed | JobStatus::Queued | JobStatus::Processing => Self { stage_began_at: None, ..goes_on },
         }
     }
 }
@@ -353,22 +360,33 @@ mod tests {
     fn a_job_is_shown_as_completed_only_when_everything_contains_its_proposal() {
         let (mut history, project, proposal) = begun();
         history.reach(proposal, Stage::Sheet, 1);
-        let stored = job(&history, proposal);
+        let running = job(&history, proposal);
         history.complete(project, proposal, "v1.0");
         let now = history.later(TimeDelta::zero());
         let done = job(&history, proposal);
         assert_eq!((done.progress_at(now), &done.status), (100, &JobStatus::Completed));
         assert_eq!(done.result.as_ref().unwrap().key_technologies, ["DAF", "SBR"]);
-        for (stored, everywhere) in [(Some(&stored), true), (None, true), (Some(&done), false)] {
-            let shown = done.clone().shown(stored, everywhere);
-            assert_eq!(
-                (shown.status, shown.stage, shown.progress_at(now)),
-                (JobStatus::Processing, Some(Stage::Publish), 95)
-            );
-            assert_eq!((shown.result, shown.finished_at), (None, None));
-        }
-        assert_eq!(done.clone().shown(Some(&done), true), done);
-        assert_eq!(stored.clone().shown(None, false), stored);
+        let shown = done.clone().shown(false);
+        assert_eq!(
+            (shown.status, shown.stage, shown.progress_at(now)),
+            (JobStatus::Processing, Some(Stage::Publish), 95)
+        );
+        assert_eq!((shown.result, shown.finished_at), (None, None));
+        assert_eq!(done.clone().shown(true), done);
+        assert_eq!(running.clone().shown(false), running);
+    }
+
+    #[test]
+    fn a_job_is_shown_as_failed_only_when_its_project_says_so_and_its_progress_stands_still() {
+        let (mut history, project, proposal) = begun();
+        history.reach(proposal, Stage::Narrative, 1);
+        history.fail(project, proposal, FailureCode::AiUnavailable);
+        let failed = job(&history, proposal);
+        let shown = failed.clone().shown(false);
+        assert_eq!((shown.status, shown.error_code, shown.finished_at), (JobStatus::Processing, None, None));
+        let later = history.later(TimeDelta::minutes(2));
+        assert_eq!(shown.progress_at(later), failed.progress_at(later));
+        assert_eq!(failed.clone().shown(true), failed);
     }
 
     #[test]

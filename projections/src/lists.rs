@@ -208,8 +208,7 @@ impl Views {
         let mut jobs = Vec::with_capacity(rows.len());
         for row in present(&rows)? {
             let Found { document, position } = found::<JobDocument>(row)?;
-            let shown = document.clone().shown(Some(&document), position <= everywhere);
-            jobs.push(Found { document: shown, position });
+            jobs.push(Found { document: document.shown(position <= everywhere), position });
         }
         Ok(Answer { value: (jobs, first.try_get("seen_at")?), freshness: freshness(first, &reader)? })
     }

@@ -83,7 +83,8 @@ impl<M: ReadModel> Overlay<M> {
 }
 
 /// The events of a stream that read models do not contain yet, page by page: behind the checkpoint or without a
-/// position, and in a parked stream all from the event that parked it.
+/// position, and in a parked stream all from the event that parked it. The checkpoint counts where the first page was
+/// read: by then a later one may have moved past events that a document read in between does not contain.
 pub(crate) struct Pages {
     stream: StreamKey,
     after: u64,
@@ -107,11 +108,11 @@ impl Pages {
         let rows = sqlx::query(&format!(
             "SELECT {EVENT_COLUMNS}, (SELECT l.position FROM es.ledger l WHERE l.aggregate_type = $1
                                        AND l.aggregate_id = $2 AND l.sequence = e.sequence) AS position
-             FROM es.events e WHERE e.aggregate_type = $1 AND e.aggregate_id = $2 AND e.sequence > greatest($3, least(
+             FROM es.events e WHERE e.aggregate_type = $1 AND e.aggregate_id = $2 AND e.sequence > CASE WHEN $3 > 0 THEN $3 ELSE least(
                  coalesce((SELECT c.sequence FROM es.ledger c WHERE c.aggregate_type = $1 AND c.aggregate_id = $2
                            AND c.position <= {checkpoint} ORDER BY c.sequence DESC LIMIT 1), 0),
                  (SELECT min(p.from_sequence) - 1 FROM views.parked p
-                  WHERE p.aggregate_type = $1 AND p.aggregate_id = $2 AND (p.name, p.version) IN ({names}))))
+                  WHERE p.aggregate_type = $1 AND p.aggregate_id = $2 AND (p.name, p.version) IN ({names}))) END
              ORDER BY e.sequence LIMIT $4",
             checkpoint = checkpoint(models),
             names = names(models),

@@ -67,6 +67,10 @@ pub async fn run(settings: Serve, clock: Clock) -> Result<(), Failure> {
     let followers = CancellationToken::new();
     let tasks = TaskTracker::new();
     let generations = Generations::new(store.clone(), drafter, settings.generations.clone(), followers.clone());
+    tasks.spawn({
+        let (store, cancel) = (store.clone(), followers.clone());
+        async move { store.run_sequencer(cancel).await }
+    });
     tasks.spawn(Runner::new(store.clone()).run(followers.clone()));
     tasks.spawn(worker::relay::run(store.clone(), bus.clone(), followers.clone()));
     tasks.spawn(worker::consumer::run(generations.clone(), bus, followers.clone()));
@@ -163,11 +167,14 @@ async fn bus(settings: &Serve, store: &Store) -> Result<Bus, Failure> {
         .name("allegiant")
         .retry_on_initial_connect()
         .connection_timeout(Duration::from_secs(2));
-    // The client leaves what the address says about the user aside.
+    // The client leaves what the address says about the user aside, and would log all of it.
     if let (Some(user), Some(password)) = (address.username(), address.password()) {
         options = options.user_and_password(user.to_owned(), password.to_owned());
     }
-    let client = options.connect(address).await?;
+    let host = address.host();
+    let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
+    let nameless: ServerAddr = format!("{}://{host}:{}", address.scheme(), address.port()).parse()?;
+    let client = options.connect(nameless).await?;
     match tokio::time::timeout(NATS_AT_START, client.flush()).await {
         Ok(Ok(())) if !client.is_server_compatible(2, 10, 0) => {
             return Err("NATS_URL: the server is older than 2.10, which ignores what it does not know".into());

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::PATIENCE;
 use crate::support::client::{Client, sign_up};
-use crate::support::jobs::{completed, ended, generate, job_id, project};
+use crate::support::jobs::{at_rest, completed, ended, generate, job_id, project};
 use crate::support::rules;
 use crate::support::sheets::{Sheet, blank, dairy};
 use crate::support::site::Site;
@@ -241,8 +241,7 @@ async fn a_sheet_that_makes_no_sense_ends_as_unusable_or_as_a_proposal_with_warn
         let id = project(&ana, &sheet).await;
         let job = generate(&ana, &id, "Technical").await;
         let end = ended(&ana, job_id(&job), PATIENCE).await;
-        let shown = ana.get(&format!("/projects/{id}")).await.ok(200);
-        assert_eq!(shown["activeJobId"], Value::Null, "{what}: {shown}");
+        let shown = at_rest(&ana, &id).await;
         if let Some(code) = must_end_as {
             assert_eq!(end["errorCode"], code, "{what}: {end}");
         }

@@ -82,8 +82,8 @@ async fn kill_at(place: Place, last: LastStatement) {
 }
 
 /// Sites of the test of random moments, and how often each server is killed.
-const SITES: usize = 2;
-const KILLS_ON_EACH: usize = 10;
+const SITES: usize = 4;
+const KILLS_ON_EACH: usize = 5;
 /// No kill comes later after the request than this; by then most jobs would have ended.
 const LATEST_KILL: Duration = Duration::from_millis(900);
 /// The longest time that the model takes.

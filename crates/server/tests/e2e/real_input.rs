@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::StreamExt as _;
 use futures::stream;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::client::{Client, sign_up};
 use crate::support::jobs::{completed, generate, job_id, project};
@@ -28,6 +28,50 @@ async fn every_sheet_becomes_a_proposal_that_keeps_the_rules_and_the_sheets_fact
 
     let found: Vec<String> = found.into_iter().flatten().collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
+    drop(server);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn the_rules_find_a_proposal_that_breaks_one() {
+    let site = Site::new().await;
+    let server = site.start().await;
+    let engineer = sign_up(&server).await.client;
+    let sheet = sheets::dairy();
+    let id = project(&engineer, &sheet).await;
+    completed(&engineer, job_id(&generate(&engineer, &id, "Technical").await)).await;
+    let proposal = engineer.get(&format!("/ai/proposals/{id}/proposals")).await.ok(200)[0].clone();
+    assert_eq!(rules::broken(&proposal), Vec::<String>::new());
+
+    let data = "/aiMetadata/proposal/technicalData";
+    let first = |list: &str| format!("{data}/{list}/0");
+    let cent_more = |pointer: &str| json!(proposal.pointer(pointer).unwrap().as_f64().unwrap() + 0.01);
+    let equipment = proposal.pointer(&format!("{data}/mainEquipment")).unwrap().as_array().unwrap();
+    let twice: Vec<&Value> = equipment.iter().chain(&equipment[..1]).collect();
+    for (pointer, value) in [
+        ("/title".to_owned(), Value::Null),
+        ("/executiveSummary".to_owned(), json!("**Bold.**")),
+        ("/capex".to_owned(), cent_more("/capex")),
+        (format!("{data}/annualOpexUsd"), cent_more(&format!("{data}/annualOpexUsd"))),
+        (format!("{data}/capexBreakdown/civilWorks"), cent_more(&format!("{data}/capexBreakdown/civilWorks"))),
+        (format!("{}/capexUsd", first("mainEquipment")), cent_more(&format!("{}/capexUsd", first("mainEquipment")))),
+        (format!("{}/stage", first("mainEquipment")), json!("Primary")),
+        (format!("{data}/mainEquipment"), json!(twice)),
+        (format!("{data}/assumptions"), json!(["one", "one"])),
+        (format!("{}/removalEfficiencyPercent", first("treatmentEfficiency/parameters")), json!(1.0)),
+        (format!("{data}/treatmentEfficiency/criticalParameters"), json!({})),
+        ("/aiMetadata/transparency/provenCases".to_owned(), json!("none")),
+        ("/aiMetadata/transparency/usage/requests".to_owned(), json!(1)),
+    ] {
+        let mut broken = proposal.clone();
+        *broken.pointer_mut(&pointer).unwrap_or_else(|| panic!("{pointer} is not in {proposal}")) = value;
+        assert!(!rules::broken(&broken).is_empty(), "{pointer} is broken, and no rule says so");
+    }
+    let mut other = sheets::dairy().with("water-quality", "cod", "value", json!("4,100"));
+    other.facts = json!({"treated_flow_m3_day": 232, "bod5_mg_l": 1800, "must_assume": ["the moon"]});
+    assert!(wrong_flow(&other, &proposal).is_some());
+    assert_eq!(uncovered(&other, &proposal).len(), 1);
+    assert_eq!(wrong_facts(&other, &proposal).len(), 2);
     drop(server);
     site.close().await;
 }

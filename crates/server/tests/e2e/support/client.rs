@@ -111,7 +111,8 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
-        let answer = request.header("origin", WEB_CLIENT).send().await.unwrap_or_else(|error| panic!("{to}: {error:?}"));
+        let answer =
+            request.header("origin", WEB_CLIENT).send().await.unwrap_or_else(|error| panic!("{to}: {error:?}"));
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = answer.bytes().await.unwrap_or_else(|error| panic!("{to}: {error:?}")).to_vec();
         let answer = Answer { to, status, headers, body };

@@ -56,6 +56,15 @@ pub async fn completed(client: &Client, job: &str) -> Value {
     ended
 }
 
+/// The project once it shows that its job has ended. A failure is told as soon as it is known; the project follows.
+pub async fn at_rest(client: &Client, project: &str) -> Value {
+    testkit::wait_until(PATIENCE, async || {
+        let shown = client.get(&format!("/projects/{project}")).await.ok(200);
+        shown["activeJobId"].is_null().then_some(shown)
+    })
+    .await
+}
+
 /// The types of all events of a stream, in order.
 pub async fn event_types(site: &Site, kind: &str, id: &str) -> Vec<String> {
     let query = "SELECT event_type FROM es.events WHERE aggregate_type = $1 AND aggregate_id = $2 ORDER BY sequence";

@@ -19,7 +19,7 @@ use super::PATIENCE;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_allegiant");
 /// How many sites there are at a time: more would only slow each other down.
-static PLACES: Semaphore = Semaphore::const_new(4);
+static PLACES: Semaphore = Semaphore::const_new(6);
 /// How long an answer may take while a server that it could do without is away.
 pub const AWAY_COSTS_AT_MOST: Duration = Duration::from_secs(2);
 /// How many lines of a server's output are kept.
