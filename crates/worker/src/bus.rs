@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::connection::State;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
 use async_nats::jetstream::{self, Context};
@@ -24,10 +25,10 @@ const MAX_ACK_PENDING: i64 = 256;
 pub struct Envelope {
     /// Position in the ledger, equal to the sequence of the message.
     pub position: u64,
-    /// Kind of stream.
-    pub stream_type: StreamKind,
+    /// Kind of stream; a text, since a newer release may know more of them than this one.
+    pub stream_type: String,
     /// Which stream.
-    pub stream_id: Uuid,
+    pub stream_id: String,
     /// Type of event.
     pub event_type: String,
     /// Identity of the event.
@@ -54,6 +55,12 @@ pub enum BusError {
     /// The server is older than what we rely on.
     #[error("the NATS server is older than 2.10")]
     TooOld,
+    /// There is no connection.
+    #[error("there is no connection to NATS")]
+    NotConnected,
+    /// Another relay published first.
+    #[error("another relay was faster")]
+    Overtaken,
     /// JetStream refused or did not answer.
     #[error("JetStream does not answer")]
     JetStream(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -103,15 +110,19 @@ impl Bus {
     /// How the bus does.
     #[must_use]
     pub fn status(&self) -> BusStatus {
-        use async_nats::connection::State;
-        match self.client.connection_state() {
-            State::Connected => *self.status.borrow(),
-            State::Pending | State::Disconnected => BusStatus::Down,
-        }
+        if self.connected() { *self.status.borrow() } else { BusStatus::Down }
     }
 
-    pub(crate) fn note(&self, status: BusStatus) {
-        self.status.send_if_modified(|known| std::mem::replace(known, status) != status);
+    /// Notes how the bus does, and returns whether that is news.
+    pub(crate) fn note(&self, status: BusStatus) -> bool {
+        self.status.send_if_modified(|known| std::mem::replace(known, status) != status)
+    }
+
+    fn connected(&self) -> bool {
+        match self.client.connection_state() {
+            State::Connected => true,
+            State::Pending | State::Disconnected => false,
+        }
     }
 
     pub(crate) fn context(&self) -> &Context {
@@ -120,21 +131,22 @@ impl Bus {
 
     /// The subject of an event.
     #[must_use]
-    pub fn subject(&self, kind: StreamKind, event_type: &str) -> String {
-        format!("{}.{kind}.{event_type}", self.name)
+    pub fn subject(&self, stream_type: &str, event_type: &str) -> String {
+        format!("{}.{stream_type}.{event_type}", self.name)
     }
 
     /// The stream, made if it is not there: its first message will then have the sequence `first`.
     ///
     /// # Errors
     ///
-    /// [`BusError`] if the server is too old or does not answer.
+    /// [`BusError`] if there is no connection, or the server is too old or does not answer.
     pub async fn stream(&self, first: u64) -> Result<Stream, BusError> {
+        // Without a connection there is no version either.
+        if !self.connected() {
+            return Err(BusError::NotConnected);
+        }
         if !self.client.is_server_compatible(2, 10, 0) {
             return Err(BusError::TooOld);
-        }
-        if let Ok(stream) = self.context.get_stream(&*self.name).await {
-            return Ok(stream);
         }
         let config = Config {
             name: self.name.to_string(),
@@ -149,23 +161,28 @@ impl Bus {
         self.context.get_or_create_stream(config).await.map_err(BusError::jetstream)
     }
 
-    /// The durable consumer of this name for these types of proposal events.
+    /// The durable consumer of this name for these types of proposal events, made or brought to this configuration.
     ///
     /// # Errors
     ///
-    /// [`BusError`] if there is no stream yet, or JetStream does not answer.
+    /// [`BusError`] if there is no connection or no stream yet, or JetStream does not answer.
     pub async fn consumer(&self, durable: &str, event_types: &[&str]) -> Result<PullConsumer, BusError> {
-        let stream = self.context.get_stream(&*self.name).await.map_err(BusError::jetstream)?;
+        if !self.connected() {
+            return Err(BusError::NotConnected);
+        }
         let config = pull::Config {
             durable_name: Some(durable.to_owned()),
-            filter_subjects: event_types.iter().map(|event| self.subject(StreamKind::Proposal, event)).collect(),
+            filter_subjects: event_types
+                .iter()
+                .map(|event| self.subject(StreamKind::Proposal.as_str(), event))
+                .collect(),
             deliver_policy: DeliverPolicy::All,
             ack_policy: AckPolicy::Explicit,
             ack_wait: ACK_WAIT,
             max_ack_pending: MAX_ACK_PENDING,
             ..pull::Config::default()
         };
-        stream.get_or_create_consumer(durable, config).await.map_err(BusError::jetstream)
+        self.context.create_consumer_on_stream(config, &*self.name).await.map_err(BusError::jetstream)
     }
 }
 
@@ -177,8 +194,8 @@ mod tests {
     fn an_envelope_says_where_to_find_the_event_and_nothing_of_what_it_holds() {
         let envelope = Envelope {
             position: 7,
-            stream_type: StreamKind::Proposal,
-            stream_id: Uuid::nil(),
+            stream_type: "proposal".to_owned(),
+            stream_id: Uuid::nil().to_string(),
             event_type: "generation-requested".to_owned(),
             event_id: Uuid::nil(),
         };

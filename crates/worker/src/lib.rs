@@ -16,4 +16,4 @@ pub mod relay;
 pub mod sweep;
 
 pub use bus::{Bus, BusStatus};
-pub use process::{Generations, Settings};
+pub use process::{Generations, Settings, Worked};

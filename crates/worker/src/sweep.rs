@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::ProposalId;
+use domain::account::claims::JOB_SLOT;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -10,30 +11,35 @@ use crate::process::Generations;
 
 /// How many jobs one look finds at most; the next look finds the others.
 const BATCH: i64 = 64;
+/// Leases of jobs that have ended are removed when they are so old; killed workers leave them behind.
+const LEFT_BEHIND: Duration = Duration::from_secs(3600);
 
 /// Looks every `period` until `cancel`.
 pub async fn run(generations: Generations, period: Duration, cancel: CancellationToken) {
+    if let Some(Err(error)) = cancel.run_until_cancelled(clean(&generations)).await {
+        tracing::debug!(%error, "old leases stay until the next start");
+    }
     let mut failing = false;
     loop {
-        match due(&generations).await {
-            Ok(proposals) => {
+        match cancel.run_until_cancelled(due(&generations)).await {
+            None => return,
+            Some(Ok(proposals)) => {
                 failing = false;
                 for proposal in proposals {
                     // A place may take a while to become free; the job stays due.
-                    if !generations.start(proposal) {
+                    if generations.start(proposal).is_none() {
                         break;
                     }
                 }
             }
-            Err(error) if !failing => {
+            Some(Err(error)) if !failing => {
                 failing = true;
                 tracing::warn!(%error, "the sweep cannot look for jobs, it will try again");
             }
-            Err(_) => (),
+            Some(Err(_)) => (),
         }
-        tokio::select! {
-            () = cancel.cancelled() => return,
-            () = tokio::time::sleep(period) => (),
+        if cancel.run_until_cancelled(tokio::time::sleep(period)).await.is_none() {
+            return;
         }
     }
 }
@@ -46,10 +52,23 @@ async fn due(generations: &Generations) -> Result<Vec<ProposalId>, sqlx::Error> 
             AND (l.heartbeat_at IS NULL OR l.heartbeat_at < clock_timestamp() - make_interval(secs => $2))
           ORDER BY c.claimed_at, c.holder LIMIT $3",
     )
-    .bind(domain::account::claims::JOB_SLOT)
+    .bind(JOB_SLOT)
     .bind(generations.settings().lease.as_secs_f64())
     .bind(BATCH)
     .fetch_all(generations.store().pool())
     .await?;
     Ok(proposals.into_iter().map(ProposalId::from_uuid).collect())
+}
+
+async fn clean(generations: &Generations) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "DELETE FROM process.leases l
+          WHERE l.heartbeat_at < clock_timestamp() - make_interval(secs => $2)
+            AND NOT EXISTS (SELECT FROM es.claims c WHERE c.kind = $1 AND c.holder = l.proposal_id)",
+    )
+    .bind(JOB_SLOT)
+    .bind(LEFT_BEHIND.max(generations.settings().lease * 2).as_secs_f64())
+    .execute(generations.store().pool())
+    .await?;
+    Ok(())
 }

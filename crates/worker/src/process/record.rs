@@ -7,17 +7,24 @@ use chrono::{DateTime, Utc};
 use domain::account::claims::JOB_SLOT;
 use domain::document::Warning;
 use domain::project::{GenerationOutcome, Open, ProjectCommand};
-use domain::proposal::{FailureClass, FailureCode, Generation, ProposalCommand, Stage, StepOutput, Usage};
-use domain::{AccountId, Actor, JobId, Project, Proposal, ProposalId, ProposalRefusal};
-use drafting::{Drafter, StepFailure, StepInput};
+use domain::proposal::{FailureClass, FailureCode, Generation, ProposalCommand, Stage};
+use domain::{AccountId, Actor, JobId, Project, ProjectRefusal, Proposal, ProposalId, ProposalRefusal};
+use drafting::{Drafter, StepFailure, StepInput, StepResult};
 use eventstore::{Claim, CommandContext, ExecuteError, Session, Store, StoreError};
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::Stopped;
+use super::job::defect;
+use crate::lease::Hold;
 
-/// No attempt at a command starts later than this after the first.
+/// How long a command is tried again while the store fails. Answers of a language model wait here: they were paid for.
 const COMMAND_TIME: Duration = Duration::from_secs(20);
+/// The first pause between two tries; it doubles up to [`MAX_PAUSE`].
+const MIN_PAUSE: Duration = Duration::from_millis(100);
+const MAX_PAUSE: Duration = Duration::from_secs(2);
 
 /// What came of a command.
 pub enum Recorded<T> {
@@ -29,8 +36,10 @@ pub enum Recorded<T> {
 
 /// Why an operation ended without events.
 enum Refusal {
-    /// The aggregate refused.
+    /// The proposal refused.
     Proposal(ProposalRefusal),
+    /// The project refused, which it never does.
+    Project(ProjectRefusal),
     /// The step failed.
     Step(StepFailure),
     /// The store failed; the store itself reports how.
@@ -40,6 +49,12 @@ enum Refusal {
 impl From<ProposalRefusal> for Refusal {
     fn from(refusal: ProposalRefusal) -> Self {
         Self::Proposal(refusal)
+    }
+}
+
+impl From<ProjectRefusal> for Refusal {
+    fn from(refusal: ProjectRefusal) -> Self {
+        Self::Project(refusal)
     }
 }
 
@@ -55,102 +70,86 @@ impl From<StoreError> for Refusal {
     }
 }
 
-/// Writes what the process decides.
+/// Writes what the process decides about one job. Whatever begins a step or ends the job is written only while the
+/// lease is held; what came of an attempt is written in any case, since the attempt's number says whether it still counts.
 pub struct Recorder {
     store: Store,
+    proposal: ProposalId,
+    hold: Hold,
 }
 
 impl Recorder {
-    pub const fn new(store: Store) -> Self {
-        Self { store }
+    pub const fn new(store: Store, proposal: ProposalId, hold: Hold) -> Self {
+        Self { store, proposal, hold }
     }
 
     /// Begins a step; answers the number of the attempt.
-    pub async fn begin(&self, proposal: ProposalId, stage: Stage, version: u64) -> Result<Recorded<u32>, Stopped> {
+    pub async fn begin(&self, stage: Stage, version: u64) -> Result<Recorded<u32>, Stopped> {
         // The version makes the id: whoever saw the same stream begins the same attempt, and only one of them does.
-        let id = command_id(proposal, &format!("begin {} {version}", stage.as_str()));
-        let begun = self.on_proposal(id, "begin-step", proposal, move || ProposalCommand::BeginStep { stage }).await?;
+        let name = format!("begin {} {version}", stage.as_str());
+        let hold = self.hold;
+        let begun = self.on_proposal(&name, "begin-step", ProposalCommand::BeginStep { stage }, Some(hold)).await?;
         Ok(match begun {
             Recorded::Done(state) => state.requested().map_or(Recorded::Superseded, |g| Recorded::Done(g.attempt)),
             Recorded::Superseded => Recorded::Superseded,
         })
     }
 
-    /// Hands in the output of a step.
-    pub async fn finish(
-        &self,
-        proposal: ProposalId,
-        stage: Stage,
-        attempt: u32,
-        output: StepOutput,
-        usage: Option<Usage>,
-        elapsed_ms: u64,
-    ) -> Result<(), Stopped> {
-        let id = command_id(proposal, &format!("finish {} {attempt}", stage.as_str()));
-        let command = move || ProposalCommand::FinishStep {
-            stage,
-            attempt,
-            output: output.clone(),
-            usage: usage.clone(),
-            elapsed_ms,
-        };
-        self.on_proposal(id, "finish-step", proposal, command).await.map(drop)
+    /// Hands in what came of a step.
+    pub async fn finish(&self, stage: Stage, attempt: u32, result: StepResult, elapsed_ms: u64) -> Result<(), Stopped> {
+        let name = format!("finish {} {attempt}", stage.as_str());
+        let StepResult { output, usage } = result;
+        let command = ProposalCommand::FinishStep { stage, attempt, output, usage, elapsed_ms };
+        self.on_proposal(&name, "finish-step", command, None).await.map(drop)
     }
 
-    /// Notes that a step failed.
-    pub async fn fail_step(
+    /// Notes that a step failed and is tried again.
+    pub async fn retry(
         &self,
-        proposal: ProposalId,
         stage: Stage,
         attempt: u32,
         class: FailureClass,
-        retry_at: Option<DateTime<Utc>>,
+        retry_at: DateTime<Utc>,
     ) -> Result<(), Stopped> {
-        let id = command_id(proposal, &format!("fail {} {attempt}", stage.as_str()));
-        let command = move || ProposalCommand::FailStep { stage, attempt, class, retry_at };
-        self.on_proposal(id, "fail-step", proposal, command).await.map(drop)
+        let name = format!("fail {} {attempt}", stage.as_str());
+        let command = ProposalCommand::FailStep { stage, attempt, class, retry_at: Some(retry_at) };
+        self.on_proposal(&name, "fail-step", command, None).await.map(drop)
     }
 
-    /// Ends the job without a proposal.
-    pub async fn fail(
+    /// Notes that a step failed and is not tried again, and ends the job.
+    pub async fn give_up(
         &self,
-        proposal: ProposalId,
         generation: &Generation,
+        stage: Stage,
+        attempt: u32,
+        class: FailureClass,
         code: FailureCode,
         warnings: Vec<Warning>,
     ) -> Result<Recorded<()>, Stopped> {
-        let ended = End {
-            proposal,
-            project: generation.request.project.as_uuid(),
-            owner: generation.request.owner,
-            command: ProposalCommand::Fail { code, warnings },
-            outcome: GenerationOutcome::Failed { code },
-        };
-        self.end("fail-generation", ended).await
+        let failed = ProposalCommand::FailStep { stage, attempt, class, retry_at: None };
+        let commands = vec![failed, ProposalCommand::Fail { code, warnings }];
+        self.end("fail-generation", generation, commands, GenerationOutcome::Failed { code }).await
+    }
+
+    /// Ends the job without a proposal.
+    pub async fn fail(&self, generation: &Generation, code: FailureCode) -> Result<Recorded<()>, Stopped> {
+        let commands = vec![ProposalCommand::Fail { code, warnings: vec![] }];
+        self.end("fail-generation", generation, commands, GenerationOutcome::Failed { code }).await
     }
 
     /// Ends a job that was cancelled.
-    pub async fn cancel(&self, proposal: ProposalId, generation: &Generation) -> Result<Recorded<()>, Stopped> {
-        let ended = End {
-            proposal,
-            project: generation.request.project.as_uuid(),
-            owner: generation.request.owner,
-            command: ProposalCommand::ConfirmCancellation,
-            outcome: GenerationOutcome::Cancelled,
-        };
-        self.end("confirm-cancellation", ended).await
+    pub async fn cancel(&self, generation: &Generation) -> Result<Recorded<()>, Stopped> {
+        let commands = vec![ProposalCommand::ConfirmCancellation];
+        self.end("confirm-cancellation", generation, commands, GenerationOutcome::Cancelled).await
     }
 
     /// Saves the proposal: in one transaction it gets its version from the project and its place in it.
     pub async fn publish(
         &self,
-        proposal: ProposalId,
         drafter: &Arc<Drafter>,
         input: StepInput<'_>,
     ) -> Result<Result<Recorded<()>, StepFailure>, Stopped> {
-        let id = command_id(proposal, "publish");
-        let owner = input.generation.request.owner;
-        let project = input.generation.request.project.as_uuid();
+        let (proposal, hold) = (self.proposal, self.hold);
         let material: Arc<(Arc<Drafter>, Generation, Open, u64, u32)> = Arc::new((
             Arc::clone(drafter),
             input.generation.clone(),
@@ -158,16 +157,19 @@ impl Recorder {
             input.inputs_position,
             input.attempt,
         ));
-        let operation = self.store.execute(context(id, proposal, "publish"), move |session: &mut Session| {
+        let published = self.carry_out("publish", "publish", move |session: &mut Session| {
             let material = Arc::clone(&material);
             async move {
                 let (drafter, generation, as_requested, inputs_position, attempt) = &*material;
+                let (owner, project) = (generation.request.owner, generation.request.project.as_uuid());
+                if session.load::<Proposal>(proposal.as_uuid()).await?.requested()?.cancellation_requested {
+                    return Err(ProposalRefusal::CancellationPending.into());
+                }
                 let version = match session.load::<Project>(project).await?.open() {
                     Some(open) if open.active == Some(proposal) => open.next_version(),
-                    // The project went, and with it whoever wanted the proposal.
-                    Some(_) | None => return Err(ProposalRefusal::AlreadyFinished.into()),
+                    // Whoever deletes the project or ends the generation there cancels it here in the same transaction.
+                    Some(_) | None => return Err(defect().into()),
                 };
-                session.load::<Proposal>(proposal.as_uuid()).await?;
                 let input = StepInput {
                     generation,
                     project: as_requested,
@@ -178,74 +180,167 @@ impl Recorder {
                 let publication = drafter.publication(input, version.clone(), session.now())?;
                 let outcome = GenerationOutcome::Completed { version };
                 end_in_project(session, project, owner, proposal, outcome)?;
-                session.handle::<Proposal>(
-                    proposal.as_uuid(),
-                    owner,
-                    ProposalCommand::Publish(Box::new(publication)),
-                )?;
+                let command = ProposalCommand::Publish(Box::new(publication));
+                session.handle::<Proposal>(proposal.as_uuid(), owner, command)?;
+                while_held(session, hold);
                 Ok(())
             }
             .boxed()
         });
-        match operation.await {
-            Ok(_) => Ok(Ok(Recorded::Done(()))),
-            Err(ExecuteError::Refused(Refusal::Step(failure))) => Ok(Err(failure)),
-            Err(error) => superseded(error).map(Ok),
+        match published.await {
+            Ok(recorded) => Ok(Ok(recorded)),
+            Err(NotRecorded::Step(failure)) => Ok(Err(failure)),
+            Err(NotRecorded::Stopped(stopped)) => Err(stopped),
         }
     }
 
-    async fn end(&self, name: &'static str, end: End) -> Result<Recorded<()>, Stopped> {
-        let proposal = end.proposal;
-        let id = command_id(proposal, name);
-        let operation = self.store.execute(context(id, proposal, name), move |session: &mut Session| {
-            let End { project, owner, command, outcome, .. } = end.clone();
+    /// Ends the job in both of its streams.
+    async fn end(
+        &self,
+        name: &'static str,
+        generation: &Generation,
+        commands: Vec<ProposalCommand>,
+        outcome: GenerationOutcome,
+    ) -> Result<Recorded<()>, Stopped> {
+        let (proposal, hold) = (self.proposal, self.hold);
+        let (owner, project) = (generation.request.owner, generation.request.project.as_uuid());
+        let ended = self.carry_out(name, name, move |session: &mut Session| {
+            let (commands, outcome) = (commands.clone(), outcome.clone());
             async move {
                 session.load::<Project>(project).await?;
                 session.load::<Proposal>(proposal.as_uuid()).await?;
                 end_in_project(session, project, owner, proposal, outcome)?;
-                session.handle::<Proposal>(proposal.as_uuid(), owner, command)?;
+                for command in commands {
+                    session.handle::<Proposal>(proposal.as_uuid(), owner, command)?;
+                }
+                while_held(session, hold);
                 Ok(())
             }
             .boxed()
         });
-        match operation.await {
-            Ok(_) => Ok(Recorded::Done(())),
-            Err(error) => superseded(error),
-        }
+        Ok(ended.await?)
     }
 
+    /// A command that concerns the proposal alone, written only while `held` if that is said.
     async fn on_proposal(
         &self,
-        id: Uuid,
+        id: &str,
         name: &'static str,
-        proposal: ProposalId,
-        command: impl Fn() -> ProposalCommand + Send + Sync + 'static,
+        command: ProposalCommand,
+        held: Option<Hold>,
     ) -> Result<Recorded<Proposal>, Stopped> {
-        let operation = self.store.execute(context(id, proposal, name), move |session: &mut Session| {
-            let command = command();
+        let proposal = self.proposal.as_uuid();
+        let recorded = self.carry_out(id, name, move |session: &mut Session| {
+            let command = command.clone();
             async move {
-                let state = session.load::<Proposal>(proposal.as_uuid()).await?;
-                let owner = state.requested()?.request.owner;
-                session.handle::<Proposal>(proposal.as_uuid(), owner, command)?;
-                Ok(session.aggregate::<Proposal>(proposal.as_uuid()).clone())
+                let owner = session.load::<Proposal>(proposal).await?.requested()?.request.owner;
+                session.handle::<Proposal>(proposal, owner, command)?;
+                if let Some(hold) = held {
+                    while_held(session, hold);
+                }
+                Ok(session.aggregate::<Proposal>(proposal).clone())
             }
             .boxed()
         });
-        match operation.await {
-            Ok(committed) => Ok(Recorded::Done(committed.value)),
-            Err(error) => superseded(error),
+        Ok(recorded.await?)
+    }
+
+    /// Carries out a command whose id is made from what it says (`id`), so that repeating it adds nothing. While the
+    /// store fails it is tried again.
+    async fn carry_out<T, F>(&self, id: &str, name: &'static str, operation: F) -> Result<Recorded<T>, NotRecorded>
+    where
+        F: for<'s> Fn(&'s mut Session) -> BoxFuture<'s, Result<T, Refusal>> + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        let operation = Arc::new(operation);
+        let deadline = Instant::now() + COMMAND_TIME;
+        let mut pause = MIN_PAUSE;
+        loop {
+            let operation = Arc::clone(&operation);
+            let result = self.store.execute(self.context(id, name, deadline), move |session| operation(session)).await;
+            let failed: Box<dyn std::error::Error + Send + Sync> = match result {
+                Ok(committed) => return Ok(Recorded::Done(committed.value)),
+                Err(ExecuteError::AlreadyDone) => return Ok(Recorded::Superseded),
+                Err(ExecuteError::Refused(Refusal::Proposal(refusal))) => {
+                    tracing::debug!(%refusal, "somebody else was faster");
+                    return Ok(Recorded::Superseded);
+                }
+                Err(ExecuteError::Refused(Refusal::Step(failure))) => return Err(NotRecorded::Step(failure)),
+                Err(ExecuteError::Refused(Refusal::Project(refusal))) => return Err(Stopped::store(refusal).into()),
+                // See `while_held`.
+                Err(ExecuteError::Store(StoreError::Database(error))) if is_lost(&error) => {
+                    return Err(Stopped::Lost.into());
+                }
+                Err(ExecuteError::Store(StoreError::Panicked)) => return Err(NotRecorded::Step(defect())),
+                Err(ExecuteError::Store(error @ StoreError::Database(_))) => Box::new(error),
+                Err(ExecuteError::Store(
+                    error @ (StoreError::Decode { .. }
+                    | StoreError::Encode
+                    | StoreError::Key(_)
+                    | StoreError::AlreadyDone),
+                )) => return Err(Stopped::store(error).into()),
+                Err(
+                    error @ (ExecuteError::Refused(Refusal::Store)
+                    | ExecuteError::Claimed(_)
+                    | ExecuteError::Constraint(_)
+                    | ExecuteError::Contended
+                    | ExecuteError::Overloaded
+                    | ExecuteError::Deadline),
+                ) => error.to_string().into(),
+            };
+            if Instant::now() + pause >= deadline {
+                return Err(Stopped::Store(failed).into());
+            }
+            tracing::debug!(command = name, error = &*failed as &dyn std::error::Error, "not recorded, trying again");
+            sleep(pause).await;
+            pause = (pause * 2).min(MAX_PAUSE);
+        }
+    }
+
+    fn context(&self, id: &str, name: &'static str, deadline: Instant) -> CommandContext {
+        CommandContext {
+            command_id: Uuid::new_v5(&self.proposal.as_uuid(), id.as_bytes()),
+            actor: Actor::WORKER,
+            roles: vec![],
+            correlation_id: JobId::from(self.proposal).to_string(),
+            causation_id: None,
+            request_id: None,
+            traceparent: None,
+            request_hash: None,
+            deadline,
+            name,
         }
     }
 }
 
-/// How a job ends in both of its streams.
-#[derive(Clone)]
-struct End {
-    proposal: ProposalId,
-    project: Uuid,
-    owner: AccountId,
-    command: ProposalCommand,
-    outcome: GenerationOutcome,
+/// Why a command was not recorded.
+enum NotRecorded {
+    Step(StepFailure),
+    Stopped(Stopped),
+}
+
+impl From<Stopped> for NotRecorded {
+    fn from(stopped: Stopped) -> Self {
+        Self::Stopped(stopped)
+    }
+}
+
+impl From<NotRecorded> for Stopped {
+    fn from(not: NotRecorded) -> Self {
+        match not {
+            NotRecorded::Step(failure) => Self::store(failure),
+            NotRecorded::Stopped(stopped) => stopped,
+        }
+    }
+}
+
+/// Has the command fail if somebody else has the job by now.
+fn while_held(session: &mut Session, hold: Hold) {
+    session.also(move |connection| hold.renew(connection).boxed());
+}
+
+fn is_lost(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::RowNotFound)
 }
 
 /// Notes the end in the project, unless it went, and gives the account's place for a job back.
@@ -255,52 +350,8 @@ fn end_in_project(
     owner: AccountId,
     proposal: ProposalId,
     outcome: GenerationOutcome,
-) -> Result<(), Refusal> {
-    let command = ProjectCommand::EndGeneration { proposal, outcome };
-    if let Err(refusal) = session.handle::<Project>(project, owner, command) {
-        tracing::error!(proposal.id = %proposal, %refusal, "a project refused the end of its generation");
-        return Err(ProposalRefusal::OutOfTurn.into());
-    }
+) -> Result<(), ProjectRefusal> {
+    session.handle::<Project>(project, owner, ProjectCommand::EndGeneration { proposal, outcome })?;
     session.claim(Claim::ReleaseAll { kind: JOB_SLOT, holder: proposal.as_uuid() });
     Ok(())
-}
-
-/// The id of a command is made from what it says, so that repeating it adds nothing.
-fn command_id(proposal: ProposalId, command: &str) -> Uuid {
-    Uuid::new_v5(&proposal.as_uuid(), command.as_bytes())
-}
-
-fn context(command_id: Uuid, proposal: ProposalId, name: &'static str) -> CommandContext {
-    CommandContext {
-        command_id,
-        actor: Actor::WORKER,
-        roles: vec![],
-        correlation_id: JobId::from(proposal).to_string(),
-        causation_id: None,
-        request_id: None,
-        traceparent: None,
-        request_hash: None,
-        deadline: tokio::time::Instant::now() + COMMAND_TIME,
-        name,
-    }
-}
-
-/// Tells what others did meanwhile from what is broken.
-fn superseded<T>(error: ExecuteError<Refusal>) -> Result<Recorded<T>, Stopped> {
-    match error {
-        ExecuteError::AlreadyDone => Ok(Recorded::Superseded),
-        ExecuteError::Refused(Refusal::Proposal(refusal)) => {
-            tracing::debug!(%refusal, "somebody else was faster");
-            Ok(Recorded::Superseded)
-        }
-        ExecuteError::Refused(Refusal::Step(_) | Refusal::Store) => {
-            Err(Stopped::Store("an operation reported a failure that is not its own".into()))
-        }
-        ExecuteError::Store(error) => Err(Stopped::Store(Box::new(error))),
-        error @ (ExecuteError::Claimed(_)
-        | ExecuteError::Constraint(_)
-        | ExecuteError::Contended
-        | ExecuteError::Overloaded
-        | ExecuteError::Deadline) => Err(Stopped::Store(error.to_string().into())),
-    }
 }
