@@ -93,6 +93,8 @@ pub enum ProposalCommand {
         class: FailureClass,
         /// When it is tried again; `None` if it is not.
         retry_at: Option<DateTime<Utc>>,
+        /// What it used of a language model all the same.
+        usage: Option<Usage>,
     },
     /// Save the proposal.
     Publish(Box<Publication>),
@@ -250,8 +252,8 @@ impl Generation {
             C::FinishStep { stage, attempt, output, usage, elapsed_ms } => {
                 Ok(vec![E::StepSucceeded { stage, attempt, output, usage, elapsed_ms }])
             }
-            C::FailStep { stage, attempt, class, retry_at } => {
-                Ok(vec![E::StepFailed { stage, attempt, class, retry_at }])
+            C::FailStep { stage, attempt, class, retry_at, usage } => {
+                Ok(vec![E::StepFailed { stage, attempt, class, retry_at, usage }])
             }
             C::Publish(_) if self.cancellation_requested => Err(ProposalRefusal::CancellationPending),
             C::Publish(_) if self.next_step() != Stage::Publish => Err(ProposalRefusal::OutOfTurn),
@@ -278,9 +280,12 @@ impl Generation {
                     self.usage.add(&used);
                 }
             }
-            E::StepFailed { retry_at, .. } => {
+            E::StepFailed { retry_at, usage, .. } => {
                 self.failures += 1;
                 self.retry_at = retry_at;
+                if let Some(used) = usage {
+                    self.usage.add(&used);
+                }
             }
             E::GenerationCompleted => self.phase = Phase::Completed,
             E::GenerationFailed { code, .. } => self.phase = Phase::Failed(code),

@@ -145,6 +145,9 @@ pub enum ProposalEvent {
         /// When it is tried again; absent if it is not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_at: Option<DateTime<Utc>>,
+        /// What it used of a language model all the same.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        usage: Option<Usage>,
     },
     /// An attempt answered after another one had taken its place.
     LateResultDiscarded {

@@ -12,7 +12,7 @@ use futures::FutureExt as _;
 use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::record::{Recorded, Recorder};
+use super::record::{FailedAttempt, Recorded, Recorder};
 use super::{Inner, Stopped};
 use crate::lease::Lease;
 
@@ -182,8 +182,10 @@ impl<'a> Job<'a> {
     ) -> Result<(), Stopped> {
         // `failures` counts those of the step begun before, too, until the stage moves on.
         let before = if generation.stage == Some(stage) { generation.failures } else { 0 };
-        let class: FailureClass = failure.class;
-        match failure.reaction(before) {
+        let reaction = failure.reaction(before);
+        let StepFailure { class, usage, warnings, .. } = failure;
+        let failed = FailedAttempt { stage, attempt, class, usage };
+        match reaction {
             Reaction::RetryAfter(pause) => {
                 tracing::warn!(
                     stage = stage.as_str(),
@@ -192,11 +194,11 @@ impl<'a> Job<'a> {
                     retry_in_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
                     "step failed, it will be tried again"
                 );
-                self.recorder.retry(stage, attempt, class, self.now() + pause).await
+                self.recorder.retry(failed, self.now() + pause).await
             }
             Reaction::GiveUp(code) => {
                 tracing::warn!(stage = stage.as_str(), attempt, class = class.as_str(), "step failed for good");
-                let recorded = self.recorder.give_up(generation, stage, attempt, class, code, failure.warnings).await?;
+                let recorded = self.recorder.give_up(generation, failed, code, warnings).await?;
                 self.ended(recorded, "failed", generation);
                 Ok(())
             }

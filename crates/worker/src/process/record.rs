@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use domain::account::claims::JOB_SLOT;
 use domain::document::Warning;
 use domain::project::{GenerationOutcome, Open, ProjectCommand};
-use domain::proposal::{FailureClass, FailureCode, Generation, ProposalCommand, Stage};
+use domain::proposal::{FailureClass, FailureCode, Generation, ProposalCommand, Stage, Usage};
 use domain::{AccountId, Actor, JobId, Project, ProjectRefusal, Proposal, ProposalId, ProposalRefusal};
 use drafting::{Drafter, StepFailure, StepInput, StepResult};
 use eventstore::{Claim, CommandContext, ExecuteError, Session, Store, StoreError};
@@ -32,6 +32,22 @@ pub enum Recorded<T> {
     Done(T),
     /// The job is somewhere else by now: somebody ended it, or recorded the same before.
     Superseded,
+}
+
+/// An attempt at a step that failed.
+pub struct FailedAttempt {
+    pub stage: Stage,
+    pub attempt: u32,
+    pub class: FailureClass,
+    /// What it used of a language model all the same.
+    pub usage: Option<Usage>,
+}
+
+impl FailedAttempt {
+    fn command(self, retry_at: Option<DateTime<Utc>>) -> ProposalCommand {
+        let Self { stage, attempt, class, usage } = self;
+        ProposalCommand::FailStep { stage, attempt, class, retry_at, usage }
+    }
 }
 
 /// Why an operation ended without events.
@@ -104,15 +120,9 @@ impl Recorder {
     }
 
     /// Notes that a step failed and is tried again.
-    pub async fn retry(
-        &self,
-        stage: Stage,
-        attempt: u32,
-        class: FailureClass,
-        retry_at: DateTime<Utc>,
-    ) -> Result<(), Stopped> {
-        let name = format!("fail {} {attempt}", stage.as_str());
-        let command = ProposalCommand::FailStep { stage, attempt, class, retry_at: Some(retry_at) };
+    pub async fn retry(&self, failed: FailedAttempt, retry_at: DateTime<Utc>) -> Result<(), Stopped> {
+        let name = format!("fail {} {}", failed.stage.as_str(), failed.attempt);
+        let command = failed.command(Some(retry_at));
         self.on_proposal(&name, "fail-step", command, None).await.map(drop)
     }
 
@@ -120,14 +130,11 @@ impl Recorder {
     pub async fn give_up(
         &self,
         generation: &Generation,
-        stage: Stage,
-        attempt: u32,
-        class: FailureClass,
+        failed: FailedAttempt,
         code: FailureCode,
         warnings: Vec<Warning>,
     ) -> Result<Recorded<()>, Stopped> {
-        let failed = ProposalCommand::FailStep { stage, attempt, class, retry_at: None };
-        let commands = vec![failed, ProposalCommand::Fail { code, warnings }];
+        let commands = vec![failed.command(None), ProposalCommand::Fail { code, warnings }];
         self.end("fail-generation", generation, commands, GenerationOutcome::Failed { code }).await
     }
 
