@@ -5,7 +5,7 @@ mod quality;
 mod score;
 mod targets;
 
-use crate::facts::{Country, Facts, SectorKind};
+use crate::facts::{Country, Facts, ProposalType, SectorKind};
 use crate::limits::{Limit, Receiver, Regulation, ReuseUse};
 use crate::note::{Figure, Mark, TraceEntry, Unusable, Warning, WarningCode, shown};
 use crate::parameter::Parameter;
@@ -243,8 +243,18 @@ impl DesignBasis {
 
     /// Alkalinity in mg/L as CaCO₃, given or assumed.
     pub(crate) fn alkalinity(&self) -> f64 {
-        self.value(Parameter::Alkalinity).unwrap_or(quality::ALKALINITY)
+        self.value(Parameter::Alkalinity).unwrap_or(quality::ALKALINITY.1)
     }
+}
+
+/// The assumption about alkalinity, for a train that uses it.
+pub(crate) fn assumed_alkalinity() -> Assumption {
+    let range = quality::ALKALINITY;
+    let text = format!(
+        "Alkalinity is not given: {} assumed for nitrification and chemical doses.",
+        with_range(range, "mg/L CaCO₃")
+    );
+    Assumption::new("Alkalinity", text, Mark::K, "Metcalf & Eddy 5th ed.").number(range, "mg/L CaCO₃")
 }
 
 /// The basis while it is being set: what each part adds to.
@@ -289,12 +299,16 @@ pub fn derive(sheet: &SheetReading, facts: &Facts) -> Result<DesignBasis, Unusab
         .iter()
         .find(|influent| influent.parameter == Parameter::Bod5)
         .map_or(0.0, |bod| treated.flow.m3_per_day() * bod.value / 60.0);
-    let aims = targets::set(sheet, kind, country, people_equivalents, &mut influent, &mut notes);
+    let mut aims = targets::set(sheet, kind, country, people_equivalents, &mut influent, &mut notes);
     for parameter in &mut influent {
         parameter.target =
             aims.limits.iter().find(|limit| limit.parameter == parameter.parameter).map(|limit| limit.most);
     }
     let (data_score, confidence) = score::of(sheet, kind, &treated, &aims, &influent, &mut notes);
+    // An estimate of class 5 keeps more distance.
+    let class_5 = facts.proposal_type == ProposalType::Conceptual && confidence != Confidence::High;
+    let margin_percent = if class_5 { 30.0 } else { 20.0 };
+    targets::apply_margin(&mut aims, margin_percent / 100.0, &mut notes);
     let temperature = influent.iter().find(|influent| influent.parameter == Parameter::Temperature);
     let temperature = Temperature::clamped(temperature.map_or(20.0, |influent| influent.value));
     let flow = treated.flow;
@@ -302,9 +316,11 @@ pub fn derive(sheet: &SheetReading, facts: &Facts) -> Result<DesignBasis, Unusab
         sheet.water_price_usd_per_m3.as_ref().map(|price| price.value).filter(|price| price.value() > 0.0);
     notes.assumptions.push(Assumption::new(
         "Design factors",
-        "Biological units are sized for a maximum-month load of 1.2 x the average, media and membranes with a safety \
-         factor of 1.2; the plant is designed for 20 years and for at most 80 % of each limit (70 % for toxic metals)."
-            .to_owned(),
+        format!(
+            "Biological units are sized for a maximum-month load of 1.2 x the average, filters and membranes with a \
+             safety factor of 1.2; the plant is designed for 20 years and for at most {} of each limit.",
+            if class_5 { "70 %" } else { "80 % (toxic metals 70 %)" }
+        ),
         Mark::E,
         "engineering basis 2.1",
     ));
@@ -314,7 +330,7 @@ pub fn derive(sheet: &SheetReading, facts: &Facts) -> Result<DesignBasis, Unusab
         Figure::new("Peak flow", flow.m3_per_day() / 24.0 * peaks.raw, "m³/h"),
         Figure::new("Peak factor", peaks.raw, "-"),
         Figure::new("Operating hours", peaks.hours, "h/d"),
-        Figure::new("Regulatory margin", 20.0, "%"),
+        Figure::new("Regulatory margin", margin_percent, "%"),
         Figure::new("Safety factor", 1.2, "-"),
         Figure::new("Maximum-month factor", 1.2, "-"),
         Figure::new("Design life", 20.0, "years"),
@@ -341,7 +357,7 @@ pub fn derive(sheet: &SheetReading, facts: &Facts) -> Result<DesignBasis, Unusab
         max_month_factor: Ratio::clamped(1.2),
         temperature,
         safety_factor: Ratio::clamped(1.2),
-        regulatory_margin_percent: Ratio::clamped(20.0),
+        regulatory_margin_percent: Ratio::clamped(margin_percent),
         design_life_years: 20,
         kind,
         subsector: defaults.subsector.to_owned(),

@@ -113,6 +113,16 @@ pub fn estimate(basis: &DesignBasis, facts: &Facts, plant: &Plant) -> CostEstima
         crate::note::Mark::E,
         "engineering basis 6",
     ));
+    assumptions.push(Assumption::new(
+        "Local prices of construction",
+        format!(
+            "Local work (civil works, installation) costs {} of what it costs at the Gulf coast of the United States, and \
+             concrete tanks 250 to 500 USD per m³ of volume in Latin America, small ones more.",
+            crate::note::shown(capex::local_factor(basis.country))
+        ),
+        crate::note::Mark::E,
+        "engineering basis 6.3",
+    ));
     if basis.country == Country::Other {
         let text = "The country of the site is not known; prices of Mexico are used.".to_owned();
         assumptions.push(Assumption::new("Country of the site", text, crate::note::Mark::E, "engineering basis 6.3"));

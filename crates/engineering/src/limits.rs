@@ -153,10 +153,12 @@ impl Regulation {
         }
     }
 
-    pub(crate) const fn mark(self) -> Mark {
+    /// How far its numbers can be trusted; those of 91/271/EEC for small places were not read.
+    pub(crate) fn mark(self, people_equivalents: f64) -> Mark {
         match self {
-            Self::EuUwwtd => Mark::V,
-            Self::Nom001
+            Self::EuUwwtd if people_equivalents > 10_000.0 => Mark::V,
+            Self::EuUwwtd
+            | Self::Nom001
             | Self::Nom002
             | Self::Nom003
             | Self::Nom127
@@ -182,7 +184,7 @@ pub struct Limit {
     pub least: Option<f64>,
     /// Not above this, as a monthly average.
     pub most: f64,
-    /// What the design aims at: the limit less the regulatory margin (20 %; 30 % for toxic metals).
+    /// What the design aims at: the limit less the regulatory margin (20 %; 30 % for toxic metals and class 5 estimates).
     pub design: f64,
     /// The canonical unit of the parameter.
     pub unit: String,

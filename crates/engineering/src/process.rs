@@ -1,12 +1,37 @@
 //! The catalogue of unit processes, all of one shape: section 4 of the engineering basis.
 //!
-//! A new unit process is one file under `process/` with a type that implements [`UnitProcess`], and one line in the
-//! `catalogue!` below.
+//! A new unit process is one file under `process/` with a type that implements [`UnitProcess`], its `mod` line, and one
+//! line in the `catalogue!` below.
 
+pub(crate) mod activated_sludge;
 mod aerobic;
+pub(crate) mod chlorination;
+pub(crate) mod coagulation;
+pub(crate) mod cooling;
+pub(crate) mod daf;
 mod design;
+pub(crate) mod dewatering;
+pub(crate) mod equalisation;
+pub(crate) mod extended_aeration;
+pub(crate) mod gac;
+pub(crate) mod grit;
+pub(crate) mod lamella;
+pub(crate) mod metals_precipitation;
+pub(crate) mod ozone;
+pub(crate) mod ph_adjustment;
+pub(crate) mod phosphorus_precipitation;
+pub(crate) mod primary_clarifier;
+pub(crate) mod reverse_osmosis;
+pub(crate) mod sand_filter;
+pub(crate) mod sbr;
+pub(crate) mod screening;
+pub(crate) mod secondary_clarifier;
+pub(crate) mod thickener;
+pub(crate) mod uasb;
+pub(crate) mod ultrafiltration;
+pub(crate) mod uv;
 
-pub(crate) use design::{Design, Dose, Inlet, Item, Reject, Removal, Solids, Spec, Within};
+pub(crate) use design::{Design, Dose, Inlet, Item, Reject, Removal, Solids, Spec, Spread, Within};
 
 use crate::note::Mark;
 use crate::parameter::Parameter;
@@ -85,8 +110,6 @@ pub struct UnknownProcess;
 
 macro_rules! catalogue {
     ($($module:ident $name:ident $code:literal $id:literal $shown:literal;)*) => {
-        $(pub(crate) mod $module;)*
-
         /// A unit process of the catalogue, in the order of a train.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum ProcessId {
@@ -215,6 +238,9 @@ pub(crate) fn interpolate(points: &[(f64, f64)], x: f64) -> f64 {
     }
     last.map_or(0.0, |(_, y)| y)
 }
+
+/// Polymer on site in USD per kg of active product: an estimate of Latin American retail prices, 3-5 USD/kg.
+pub(crate) const POLYMER_USD: f64 = 4.0;
 
 /// The source of package-scale costs.
 pub(crate) const PACKAGE_COST: (Mark, &str) =

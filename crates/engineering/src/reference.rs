@@ -2,6 +2,7 @@
 
 use crate::basis::DesignBasis;
 use crate::facts::SectorKind;
+use crate::note::shown;
 use crate::parameter::Parameter as P;
 use serde::{Deserialize, Serialize};
 use units::Ratio;
@@ -37,7 +38,8 @@ struct Case {
     application: &'static str,
     kind: SectorKind,
     subsectors: &'static [&'static str],
-    flow: Option<f64>,
+    /// Least and most, in m³/d, as the source prints them; the most may be open.
+    flow: Option<(f64, f64)>,
     influent: &'static [(P, f64)],
     train: &'static str,
     result: &'static str,
@@ -65,7 +67,7 @@ const TABLE: &[Case] = &[
         application: "Dairy processing",
         kind: SectorKind::Food,
         subsectors: &["food processing", "dairy"],
-        flow: Some(45.0),
+        flow: Some((45.0, 45.0)),
         influent: &[],
         train: "Three aerobic reactors in cascade",
         result: "COD and NH4-N removal above 85 %",
@@ -91,7 +93,7 @@ const TABLE: &[Case] = &[
         application: "Brewery",
         kind: SectorKind::Food,
         subsectors: &["beverage bottling", "brewery"],
-        flow: Some(500.0),
+        flow: Some((500.0, 500.0)),
         influent: &[],
         train: "UASB",
         result: "COD 57 %, settleable solids 90 %; N and P rise",
@@ -130,7 +132,7 @@ const TABLE: &[Case] = &[
         application: "Hotel",
         kind: SectorKind::Domestic,
         subsectors: &["hotel"],
-        flow: Some(15.0),
+        flow: Some((10.5, 20.0)),
         influent: &[],
         train: "Vertical-ecosystem wetland",
         result: "COD and TSS above 84 %, BOD above 95 %",
@@ -169,7 +171,7 @@ const TABLE: &[Case] = &[
         application: "Sewage",
         kind: SectorKind::Domestic,
         subsectors: &["municipal", "water utility"],
-        flow: Some(389_000.0),
+        flow: Some((389_000.0, 389_000.0)),
         influent: &[(P::Bod5, 382.0), (P::Cod, 846.0), (P::Tn, 62.7)],
         train: "Activated sludge + tertiary",
         result: "0.71 kWh/m³ (275 MWh/d)",
@@ -182,7 +184,7 @@ const TABLE: &[Case] = &[
         application: "Building reuse",
         kind: SectorKind::Domestic,
         subsectors: &["multi family", "hotel", "residential complex"],
-        flow: Some(94.6),
+        flow: Some((94.6, 94.6)),
         influent: &[(P::Bod5, 257.0)],
         train: "Storage + MBR + ozone + UV",
         result: "Reuse in the building",
@@ -195,7 +197,7 @@ const TABLE: &[Case] = &[
         application: "Meat processing",
         kind: SectorKind::Food,
         subsectors: &["food processing"],
-        flow: Some(21_865.0),
+        flow: Some((21_865.0, 21_865.0)),
         influent: &[(P::Bod5, 1288.0), (P::Tss, 3870.0), (P::OilGrease, 187.5), (P::Tds, 1570.0)],
         train: "Screen + DAF + anaerobic digestion",
         result: "Discharge; effluent not in the data file",
@@ -208,7 +210,7 @@ const TABLE: &[Case] = &[
         application: "Metal industry",
         kind: SectorKind::OilMetal,
         subsectors: &["metal finishing", "metal"],
-        flow: Some(2270.0),
+        flow: Some((2270.0, 2270.0)),
         influent: &[(P::OilGrease, 50.0), (P::Tss, 30.0), (P::Tds, 1500.0), (P::Lead, 0.1), (P::Zinc, 0.02)],
         train: "Oil separator + coagulation + pH + DAF",
         result: "Discharge; effluent not in the data file",
@@ -221,7 +223,7 @@ const TABLE: &[Case] = &[
         application: "Reuse for crops",
         kind: SectorKind::Domestic,
         subsectors: &["municipal", "water utility"],
-        flow: Some(145_740.0),
+        flow: Some((145_740.0, 145_740.0)),
         influent: &[(P::Tds, 846.0)],
         train: "Coagulation-flocculation + dual-media filtration + chlorination",
         result: "Crop irrigation; effluent not in the data file",
@@ -234,8 +236,8 @@ const TABLE: &[Case] = &[
         application: "Supply",
         kind: SectorKind::Supply,
         subsectors: &[],
-        flow: Some(800.0),
-        influent: &[(P::Arsenic, 0.03)],
+        flow: Some((200.0, 3490.0)),
+        influent: &[],
         train: "Adsorptive media; ion exchange; coagulation + filtration",
         result: "Goal 10 µg/L; CAPEX 90,757-305,000 USD of 2004",
         scale: "full scale, 12 systems of 200-3,490 m³/d; abstract read",
@@ -247,7 +249,7 @@ const TABLE: &[Case] = &[
         application: "Sewage for reuse",
         kind: SectorKind::Domestic,
         subsectors: &["municipal", "water utility", "hotel"],
-        flow: Some(1500.0),
+        flow: Some((400.0, f64::INFINITY)),
         influent: &[],
         train: "Immersed MBR",
         result: "0.6-1.2 kWh/m³; 700-960 EUR per m³/d at 8,000-15,000 m³/d",
@@ -255,6 +257,16 @@ const TABLE: &[Case] = &[
         citation: "Iglesias et al. 2017, doi 10.2166/wst.2017.132",
     },
 ];
+
+fn printed((least, most): (f64, f64)) -> String {
+    if least == most {
+        format!("{} m³/d", shown(least))
+    } else if most.is_infinite() {
+        format!("from {} m³/d", shown(least))
+    } else {
+        format!("{} to {} m³/d", shown(least), shown(most))
+    }
+}
 
 /// The cases like the project, best first: 0.35 sector + 0.25 exp(-|ln(Q/Qc)|/1.5) + 0.40 mean exp(-|ln(C/Cc)|).
 pub(crate) fn matches(basis: &DesignBasis, subsector: Option<&str>) -> Vec<ReferenceMatch> {
@@ -272,8 +284,10 @@ pub(crate) fn matches(basis: &DesignBasis, subsector: Option<&str>) -> Vec<Refer
             } else {
                 0.0
             };
-            let flow = case.flow.map_or(0.0, |flow| {
-                let like = (-(basis.flow_m3_per_day.m3_per_day() / flow).ln().abs() / 1.5).exp();
+            let flow = case.flow.map_or(0.0, |(least, most)| {
+                let here = basis.flow_m3_per_day.m3_per_day();
+                // Within the range of the source it is the same.
+                let like = (-(here / here.clamp(least, most)).ln().abs() / 1.5).exp();
                 if like > 0.5 {
                     why.push("similar flow".to_owned());
                 }
@@ -299,7 +313,7 @@ pub(crate) fn matches(basis: &DesignBasis, subsector: Option<&str>) -> Vec<Refer
                 project_name: case.name.to_owned(),
                 application_type: case.application.to_owned(),
                 treatment_train: case.train.to_owned(),
-                flow: case.flow.map(|flow| format!("{} m³/d", crate::note::shown(flow))),
+                flow: case.flow.map(printed),
                 result: case.result.to_owned(),
                 scale: case.scale.to_owned(),
                 citation: case.citation.to_owned(),
@@ -310,4 +324,19 @@ pub(crate) fn matches(basis: &DesignBasis, subsector: Option<&str>) -> Vec<Refer
         .collect();
     found.sort_by(|a, b| b.similarity.value().total_cmp(&a.similarity.value()).then(a.case_id.cmp(&b.case_id)));
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flow_is_shown_as_its_source_prints_it() {
+        assert_eq!(printed((45.0, 45.0)), "45 m³/d");
+        assert_eq!(printed((200.0, 3490.0)), "200 to 3,490 m³/d");
+        assert_eq!(printed((400.0, f64::INFINITY)), "from 400 m³/d");
+        for case in TABLE {
+            assert!(case.flow.is_none_or(|(least, most)| 0.0 < least && least <= most), "{}", case.id);
+        }
+    }
 }

@@ -4,6 +4,8 @@ mod balance;
 mod plant;
 mod tables;
 
+pub(crate) use plant::energy_kwh;
+
 use crate::basis::{Assumption, DesignBasis};
 use crate::note::{Figure, Mark, TraceEntry, Warning};
 use crate::parameter::Parameter;

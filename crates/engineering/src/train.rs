@@ -1,6 +1,7 @@
 //! Builds, evaluates and ranks candidate trains (section 5 of the engineering basis).
 
 mod rank;
+mod repair;
 mod sensitivity;
 mod synthesis;
 

@@ -25,11 +25,9 @@ pub(super) fn treated(
     inconsistent(sheet, notes);
     if let Some(design) = sheet.design_flow.given() {
         let (flow, origin) = (design.flow_m3_per_day, design.origin.into());
-        return Ok(traced(
-            Treated { flow, source: FlowSource::DesignFlow, origin },
-            "design flow as set by the user",
-            notes,
-        ));
+        let treated = Treated { flow, source: FlowSource::DesignFlow, origin };
+        let entry = trace("design flow as set by the user", Mark::D, "unit algebra");
+        return Ok(traced(treated, entry.input("given_m3_per_day", flow.m3_per_day()), notes));
     }
     if kind == SectorKind::Supply {
         if let Some(demand) = sheet.consumption.given() {
@@ -45,17 +43,17 @@ pub(super) fn treated(
                     .number((0.85, 0.9, 0.97), "-"),
             );
             let treated = Treated { flow, source: FlowSource::Demand, origin: demand.origin.into() };
-            return Ok(traced(treated, "Q = demand / recovery", notes));
+            let entry = trace("Q = demand / recovery", Mark::E, "engineering basis 1.3");
+            let entry = entry.input("demand_m3_per_day", demand.flow_m3_per_day.m3_per_day());
+            return Ok(traced(treated, entry.input("recovery", RECOVERY), notes));
         }
         return Err(missing(sheet, CONSUMPTION));
     }
     if let Some(given) = sheet.wastewater.given() {
         let (flow, origin) = (given.flow_m3_per_day, given.origin.into());
-        return Ok(traced(
-            Treated { flow, source: FlowSource::Wastewater, origin },
-            "wastewater generated, as given",
-            notes,
-        ));
+        let treated = Treated { flow, source: FlowSource::Wastewater, origin };
+        let entry = trace("wastewater generated, as given", Mark::D, "unit algebra");
+        return Ok(traced(treated, entry.input("given_m3_per_day", flow.m3_per_day()), notes));
     }
     // A flow of zero or less is a mistake only its author can correct; it is not replaced by an assumption.
     if let FlowField::Impossible { field } = &sheet.wastewater {
@@ -79,7 +77,8 @@ pub(super) fn treated(
         let assumption = Assumption::new("Wastewater flow", text, mark, source);
         notes.assumptions.push(assumption.number((used * range.0, used * range.1, used * range.2), "m³/d").critical());
         let treated = Treated { flow, source: FlowSource::ReturnedConsumption, origin: Origin::Derived };
-        return Ok(traced(treated, "Q = consumption x return factor", notes));
+        let entry = trace("Q = consumption x return factor", mark, source).input("consumption_m3_per_day", used);
+        return Ok(traced(treated, entry.input("return_factor", range.1), notes));
     }
     if let (SectorKind::Domestic, Some(people)) = (kind, &sheet.people) {
         let (least, most) = (people.least.value(), people.most.map_or(people.least.value() * 1.5, units::Ratio::value));
@@ -99,13 +98,18 @@ pub(super) fn treated(
         let assumption = Assumption::new("Wastewater flow", text, Mark::K, "Metcalf & Eddy 5th ed., ch. 3");
         notes.assumptions.push(assumption.number(range, "m³/d").critical());
         let treated = Treated { flow: Flow::clamped(range.1), source: FlowSource::People, origin: Origin::Derived };
-        return Ok(traced(treated, "Q = people x volume per person / 1000", notes));
+        let entry = trace("Q = people x volume per person / 1000", Mark::K, "Metcalf & Eddy 5th ed., ch. 3");
+        let entry = entry.input("people", count).input("volume_l_per_person_day", litres);
+        return Ok(traced(treated, entry, notes));
     }
     Err(missing(sheet, WASTEWATER))
 }
 
-fn traced(treated: Treated, formula: &str, notes: &mut Notes) -> Treated {
-    let entry = TraceEntry::new("basis.flow", formula, Mark::D, "engineering basis 1.3");
+fn trace(formula: &str, mark: Mark, source: &str) -> TraceEntry {
+    TraceEntry::new("basis.flow", formula, mark, source)
+}
+
+fn traced(treated: Treated, entry: TraceEntry, notes: &mut Notes) -> Treated {
     notes.trace.push(entry.output("flow_m3_per_day", treated.flow.m3_per_day()));
     treated
 }
@@ -183,7 +187,8 @@ pub(super) fn peaks(sheet: &SheetReading, kind: SectorKind, flow: Flow, notes: &
                     .input("operating_hours_per_day", hours)
                     .output("peak_factor", factor),
             );
-            let text = format!("The peak factor is not given: {} taken by {formula}.", shown(factor));
+            let why = if sheet.peak_factor.is_some() { "outside 1 to 5" } else { "not given" };
+            let text = format!("The peak factor is {why}: {} taken by {formula}.", shown(factor));
             notes.assumptions.push(Assumption::new("Peak factor", text, mark, source).number((1.2, factor, 5.0), "-"));
             factor
         }

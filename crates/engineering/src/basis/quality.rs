@@ -7,8 +7,8 @@ use crate::note::{Mark, Warning, WarningCode, shown};
 use crate::parameter::Parameter;
 use crate::sheet::{Objective, SheetReading};
 
-/// Alkalinity where it is not given, in mg/L as CaCO₃.
-pub(super) const ALKALINITY: f64 = 200.0;
+/// Alkalinity where it is not given, in mg/L as CaCO₃: least, usual, most.
+pub(super) const ALKALINITY: Range = (50.0, 200.0, 350.0);
 
 /// The kind of water and the defaults of its subsector.
 pub(super) fn kind_and_defaults(sheet: &SheetReading, facts: &Facts) -> (SectorKind, &'static Influent) {
@@ -75,16 +75,6 @@ pub(super) fn influent(
         });
     }
     found.sort_by_key(|influent| influent.parameter);
-    if kind != SectorKind::Supply && !found.iter().any(|influent| influent.parameter == Parameter::Alkalinity) {
-        let range = (50.0, ALKALINITY, 350.0);
-        let text = format!(
-            "Alkalinity is not given: {} assumed for nitrification and chemical doses.",
-            with_range(range, "mg/L CaCO₃")
-        );
-        notes
-            .assumptions
-            .push(Assumption::new("Alkalinity", text, Mark::K, "Metcalf & Eddy 5th ed.").number(range, "mg/L CaCO₃"));
-    }
     if kind != SectorKind::OilMetal {
         biodegradability(&found, notes);
     }

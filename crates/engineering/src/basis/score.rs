@@ -64,8 +64,11 @@ pub(super) fn of(
             groups.push(("organisms", 5.0, any(&[P::TotalColiforms, P::FecalColiforms, P::EColi])));
         }
     }
-    if reuse {
+    // Salts and organisms count once: the groups above have the salts of industry and both of supply.
+    if reuse && matches!(kind, SectorKind::Domestic | SectorKind::Food) {
         groups.push(("salts_for_reuse", 8.0, any(&[P::Tds, P::Conductivity])));
+    }
+    if reuse && matches!(kind, SectorKind::Domestic | SectorKind::Food | SectorKind::Chemical) {
         groups.push(("organisms_for_reuse", 5.0, any(&[P::TotalColiforms, P::FecalColiforms, P::EColi])));
     }
     let weights: f64 = groups.iter().map(|group| group.1).sum();

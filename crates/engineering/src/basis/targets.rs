@@ -68,13 +68,19 @@ pub(super) fn set(
         assumed = sheet.regulations.is_empty();
         guessed = assumed && matches!(country, Country::Other | Country::Andean);
         let text =
-            format!("No named regulation governs discharge to {}: {} applied.", receiver.name(), regulation.name());
+            format!("No named regulation governs this discharge ({}): {} applied.", receiver.name(), regulation.name());
         notes.assumptions.push(
-            Assumption::new("Discharge regulation", text.clone(), regulation.mark(), regulation.name()).critical(),
+            Assumption::new(
+                "Discharge regulation",
+                text.clone(),
+                regulation.mark(people_equivalents),
+                regulation.name(),
+            )
+            .critical(),
         );
         notes.warnings.push(Warning::new(WarningCode::RegulationAssumed, text).at(REGULATIONS).at(DISCHARGE));
     }
-    let direct = reuse_classes(sheet, country, &mut regulations, notes);
+    let direct = reuse_classes(sheet, country, people_equivalents, &mut regulations, notes);
     if regulations.contains(&Regulation::Nom002) {
         let text = "Limits of 200 mg/L for BOD and TSS in the sewer are assumed under NOM-002; the local utility sets \
                     the real ones."
@@ -102,29 +108,35 @@ pub(super) fn set(
     like_with_like(&mut strictest, sheet, kind, influent, notes);
     let limits = strictest
         .into_iter()
-        .map(|(parameter, (least, most, regulation))| {
-            let toxic = Parameter::METALS.contains(&parameter) || parameter == Parameter::Cyanide;
-            // The band of pH and the temperature are kept as they are.
-            let share = if matches!(parameter, Parameter::Ph | Parameter::Temperature) {
-                1.0
-            } else if toxic {
-                0.7
-            } else {
-                0.8
-            };
-            Limit {
-                parameter,
-                least,
-                most,
-                design: most * share,
-                unit: parameter.unit().to_owned(),
-                regulation,
-                source: regulation.name().to_owned(),
-                mark: regulation.mark(),
-            }
+        .map(|(parameter, (least, most, regulation))| Limit {
+            parameter,
+            least,
+            most,
+            design: most,
+            unit: parameter.unit().to_owned(),
+            regulation,
+            source: regulation.name().to_owned(),
+            mark: regulation.mark(people_equivalents),
         })
         .collect::<Vec<_>>();
-    for limit in &limits {
+    not_given(&limits, influent, notes);
+    Aims { limits, regulations, receiver, objective, assumed, guessed }
+}
+
+/// Sets what the design aims at: the limit less the margin, a share of it; at least 30 % for toxic metals (2.1).
+pub(super) fn apply_margin(aims: &mut Aims, margin: f64, notes: &mut Notes) {
+    const TOXIC: f64 = 0.30;
+    for limit in &mut aims.limits {
+        let toxic = Parameter::METALS.contains(&limit.parameter) || limit.parameter == Parameter::Cyanide;
+        // The band of pH and the temperature are kept as they are.
+        let share = if matches!(limit.parameter, Parameter::Ph | Parameter::Temperature) {
+            0.0
+        } else if toxic {
+            margin.max(TOXIC)
+        } else {
+            margin
+        };
+        limit.design = limit.most * (1.0 - share);
         notes.trace.push(
             TraceEntry::new(
                 "basis.limit",
@@ -133,12 +145,38 @@ pub(super) fn set(
                 &limit.source,
             )
             .word("parameter", limit.parameter.name())
-            .word("receiver", receiver.name())
+            .word("receiver", aims.receiver.name())
+            .input("margin", share)
             .output(&format!("limit_{}", limit.unit), limit.most)
             .output(&format!("design_{}", limit.unit), limit.design),
         );
     }
-    Aims { limits, regulations, receiver, objective, assumed, guessed }
+}
+
+/// Names the limited parameters nobody has measured: the design takes them to be within their limits.
+fn not_given(limits: &[Limit], influent: &[InfluentParameter], notes: &mut Notes) {
+    use Parameter as P;
+    let has = |parameter| influent.iter().any(|influent| influent.parameter == parameter);
+    let missing: Vec<&str> = limits
+        .iter()
+        .map(|limit| limit.parameter)
+        .filter(|&parameter| !has(parameter))
+        .filter(|&parameter| match parameter {
+            // Another parameter stands for it, or an assumption of its own says what is done.
+            P::EColi | P::FecalColiforms | P::TotalColiforms => false,
+            P::ChromiumVi => !has(P::Chromium),
+            _ => true,
+        })
+        .map(Parameter::name)
+        .collect();
+    if !missing.is_empty() {
+        let text = format!(
+            "Limited parameters that are not given are taken to be within their limits and must be measured: {}.",
+            missing.join(", ")
+        );
+        let name = "Limited parameters that are not given";
+        notes.assumptions.push(Assumption::new(name, text, Mark::E, "engineering basis 3"));
+    }
 }
 
 /// Whether a regulation is one that governs discharge to the receiver.
@@ -207,7 +245,13 @@ fn mismatches(named: &[Regulation], receiver: Receiver, country: Country, kind: 
 }
 
 /// Adds the classes of the reuse goals; says whether people touch the water.
-fn reuse_classes(sheet: &SheetReading, country: Country, regulations: &mut Vec<Regulation>, notes: &mut Notes) -> bool {
+fn reuse_classes(
+    sheet: &SheetReading,
+    country: Country,
+    people_equivalents: f64,
+    regulations: &mut Vec<Regulation>,
+    notes: &mut Notes,
+) -> bool {
     let direct = sheet.reuse.iter().any(|reuse| match reuse {
         ReuseUse::Irrigation
         | ReuseUse::Toilets
@@ -234,7 +278,9 @@ fn reuse_classes(sheet: &SheetReading, country: Country, regulations: &mut Vec<R
                 Country::CostaRica | Country::Andean | Country::UnitedStates | Country::Other => Regulation::EpaReuse,
             };
             let text = format!("No reuse class is named: {} applied to the reuse goals.", class.name());
-            notes.assumptions.push(Assumption::new("Reuse class", text, class.mark(), class.name()).critical());
+            notes
+                .assumptions
+                .push(Assumption::new("Reuse class", text, class.mark(people_equivalents), class.name()).critical());
             add(class, regulations);
         }
         if direct {

@@ -3,7 +3,6 @@
 use super::{Check, CheckStatus, check, close, skipped, usd};
 use crate::basis::DesignBasis;
 use crate::cost::CostEstimate;
-use crate::limits::Receiver;
 use crate::note::shown;
 use crate::parameter::Parameter;
 use crate::process::ProcessId;
@@ -252,16 +251,20 @@ pub(super) fn area(plant: &Plant) -> Check {
     )
 }
 
-pub(super) fn side_streams(basis: &DesignBasis, plant: &Plant) -> Check {
+pub(super) fn side_streams(plant: &Plant) -> Check {
     let title = "Every side stream has a destination";
     if plant.side_streams.is_empty() {
         return skipped("C24", title, "There is no side stream.");
     }
     let lost = plant.side_streams.iter().find(|stream| stream.destination == Destination::Unknown || !stream.complies);
-    let actual = lost.map_or("all have one".to_owned(), |stream| format!("{} has none", stream.name));
-    // A concentrate without a sewer is reported with the design; it does not make the calculation wrong.
-    let otherwise = if basis.receiver == Receiver::Sewer { CheckStatus::Failed } else { CheckStatus::Warning };
-    check("C24", title, lost.is_none(), otherwise, "all have one".to_owned(), actual)
+    let actual = lost.map_or("all have one".to_owned(), |stream| match stream.destination {
+        Destination::Unknown => format!("{} has none", stream.name),
+        Destination::HeadOfPlant | Destination::Sewer | Destination::Disposal => {
+            format!("{} does not meet the limits there", stream.name)
+        }
+    });
+    // It is reported with the design; it does not make the calculation wrong.
+    check("C24", title, lost.is_none(), CheckStatus::Warning, "all have one that accepts it".to_owned(), actual)
 }
 
 pub(super) fn months(plant: &Plant) -> Check {

@@ -3,6 +3,7 @@
 use super::{Check, CheckStatus, check, close, usd};
 use crate::basis::DesignBasis;
 use crate::cost::CostEstimate;
+use crate::facts::SectorKind;
 use crate::note::shown;
 use crate::process::ProcessId;
 use crate::sizing::Plant;
@@ -42,15 +43,10 @@ pub(super) fn lines_sum(estimate: &CostEstimate) -> Check {
 }
 
 pub(super) fn energy(plant: &Plant, estimate: &CostEstimate) -> Check {
-    let kwh: f64 = plant
-        .equipment
-        .iter()
-        .map(|item| item.power_kw.kw() * item.load_factor.value() * item.hours_per_day.hours())
-        .sum();
+    let kwh: f64 = plant.equipment.iter().map(crate::sizing::energy_kwh).sum();
     let cost = kwh * 365.0 * estimate.tariff_usd_per_kwh.value();
-    let fine = close(kwh, plant.energy_kwh_per_day.kwh(), 0.02)
-        && close(cost, estimate.opex.electrical_energy.usd(), 0.02)
-        && close(kwh / plant.flow_m3_per_day.m3_per_day(), plant.specific_energy_kwh_per_m3.value(), 0.02);
+    let fine =
+        close(kwh, plant.energy_kwh_per_day.kwh(), 0.02) && close(cost, estimate.opex.electrical_energy.usd(), 0.02);
     check(
         "C19",
         "Energy of the equipment list equals the energy cost",
@@ -61,9 +57,44 @@ pub(super) fn energy(plant: &Plant, estimate: &CostEstimate) -> Check {
     )
 }
 
-/// Usual CAPEX in USD per m³/d at 50-250, 250-1,000, above 1,000 m³/d, and OPEX in USD/m³, by the core of the train.
-fn sanity(plant: &Plant) -> ([(f64, f64); 3], (f64, f64), &'static str) {
+/// kWh/m³ is what the units use, and for sewage what such plants use (6.5).
+pub(super) fn specific_energy(basis: &DesignBasis, plant: &Plant) -> Check {
+    let title = "Specific energy is that of the units, and usual for sewage";
     let has = |id: ProcessId| plant.units.iter().any(|unit| unit.process == id);
+    let kwh: f64 = plant.equipment.iter().map(crate::sizing::energy_kwh).sum();
+    let (found, stated) = (kwh / plant.flow_m3_per_day.m3_per_day(), plant.specific_energy_kwh_per_m3.value());
+    let mut usual = if has(ProcessId::Uasb) {
+        // 0.02-0.1 for the reactor, and up to 0.6 for polishing what it leaves.
+        (0.02, 0.7)
+    } else if has(ProcessId::Sbr) {
+        (0.4, 0.9)
+    } else if has(ProcessId::ExtendedAeration) {
+        (0.6, 1.2)
+    } else {
+        (0.3, 0.6)
+    };
+    if has(ProcessId::ReverseOsmosis) {
+        usual = (usual.0 + 0.5, usual.1 + 1.2);
+    }
+    // A strong water needs more per m³ by its strength: the ranges are those of sewage.
+    let in_range = basis.kind != SectorKind::Domestic || (usual.0..=usual.1).contains(&found);
+    let equal = close(found, stated, 0.02);
+    let otherwise = if equal { CheckStatus::Warning } else { CheckStatus::Failed };
+    let expected = if basis.kind == SectorKind::Domestic {
+        format!("{} to {} kWh/m³", shown(usual.0), shown(usual.1))
+    } else {
+        format!("{} kWh/m³", shown(found))
+    };
+    check("C18", title, equal && in_range, otherwise, expected, format!("{} kWh/m³", shown(stated)))
+}
+
+/// Usual CAPEX in USD per m³/d at 50-250, 250-1,000, above 1,000 m³/d, and OPEX in USD/m³, by the core of the train.
+fn sanity(basis: &DesignBasis, plant: &Plant) -> ([(f64, f64); 3], (f64, f64), &'static str) {
+    let has = |id: ProcessId| plant.units.iter().any(|unit| unit.process == id);
+    let industry = match basis.kind {
+        SectorKind::Food | SectorKind::Chemical | SectorKind::OilMetal => true,
+        SectorKind::Domestic | SectorKind::Supply => false,
+    };
     let polish = if has(ProcessId::ReverseOsmosis) {
         [(1000.0, 3000.0), (700.0, 1800.0), (400.0, 1000.0)]
     } else {
@@ -80,6 +111,15 @@ fn sanity(plant: &Plant) -> ([(f64, f64); 3], (f64, f64), &'static str) {
             (0.8, 3.0),
             "flotation or coagulation + biological, industry",
         )
+    } else if has(ProcessId::Uasb) && industry {
+        // Between the sewage works with UASB and the strong waters of industry.
+        (
+            [(800.0, 8000.0), (500.0, 4500.0), (250.0, 3000.0)],
+            (0.08, 3.0),
+            "UASB + aerobic polish, strong industrial water",
+        )
+    } else if industry {
+        ([(2500.0, 8000.0), (1500.0, 4500.0), (900.0, 3000.0)], (0.8, 3.0), "biological, industry")
     } else if has(ProcessId::Uasb) {
         ([(800.0, 2000.0), (500.0, 1300.0), (250.0, 800.0)], (0.08, 0.30), "UASB + aerobic polish")
     } else {
@@ -91,7 +131,7 @@ fn sanity(plant: &Plant) -> ([(f64, f64); 3], (f64, f64), &'static str) {
 }
 
 pub(super) fn whole_plant(basis: &DesignBasis, plant: &Plant, estimate: &CostEstimate) -> Check {
-    let (bands, opex, name) = sanity(plant);
+    let (bands, opex, name) = sanity(basis, plant);
     let flow = basis.flow_m3_per_day.m3_per_day();
     let band = if flow < 250.0 {
         bands[0]

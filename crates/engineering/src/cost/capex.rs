@@ -23,19 +23,21 @@ fn shares(plant: &Plant) -> (&'static str, f64, f64, f64) {
     }
 }
 
-/// Cost of locally made work against Mexico, whose prices the basis has.
-fn local_factor(country: Country) -> f64 {
-    const MEXICO: f64 = 0.775;
+/// Cost of locally made work against the Gulf coast of the United States, for which the shares of equipment hold.
+pub(super) const fn local_factor(country: Country) -> f64 {
     match country {
-        Country::Mexico | Country::Other => 1.0,
-        Country::CostaRica => 0.825 / MEXICO,
-        Country::Andean => 0.725 / MEXICO,
-        Country::UnitedStates => 1.0 / MEXICO,
-        Country::EuropeanUnion => 0.90 / MEXICO,
+        Country::Mexico | Country::Other => 0.775,
+        Country::CostaRica => 0.825,
+        Country::Andean => 0.725,
+        Country::UnitedStates => 1.0,
+        Country::EuropeanUnion => 0.90,
     }
 }
 
-/// Concrete in USD per m³ of net tank volume: 500 for small tanks, falling to 250.
+/// The local factor the prices of concrete were collected at.
+const LATIN_AMERICA: f64 = 0.775;
+
+/// Concrete in USD per m³ of net tank volume, Latin America: 500 for small tanks, falling to 250.
 pub(crate) fn concrete_usd_per_m3(volume_m3: f64) -> f64 {
     (500.0 * (volume_m3 / 30.0).powf(-0.12)).clamp(250.0, 500.0)
 }
@@ -60,9 +62,8 @@ pub(super) fn lines(
     // What does not stand in a tank of its own needs foundations and a roof.
     let on_slabs =
         Money::sum(YEAR, plant.equipment.iter().filter(|item| item.tank_m3.m3() == 0.0).map(|item| item.capex));
-    let civil = Money::from_usd((tank_cost + on_slabs.usd() * civil_share) * local, YEAR);
-    // Half of installation is local work, half is material bought like equipment.
-    let installation = equipment.times(installation_share * f64::midpoint(1.0, local));
+    let civil = Money::from_usd(tank_cost * local / LATIN_AMERICA + on_slabs.usd() * civil_share * local, YEAR);
+    let installation = equipment.times(installation_share * local);
     let engineering = equipment.plus(civil).plus(installation).times(engineering_share);
     let class = class(facts.proposal_type, basis.confidence);
     let contingency_share = class.contingency / 100.0;
@@ -72,7 +73,7 @@ pub(super) fn lines(
     trace.push(
         TraceEntry::new(
             "cost.civil_works",
-            "C = (Σ V x price(V) + share x equipment without a tank) x local factor",
+            "C = Σ V x price(V) x local factor/0.775 + share x equipment without a tank x local factor",
             Mark::E,
             "engineering basis 6.2, 6.3",
         )
@@ -86,13 +87,14 @@ pub(super) fn lines(
     trace.push(
         TraceEntry::new(
             "cost.installation_piping",
-            "C = share x equipment x (1 + local factor)/2; electrical and instrumentation included",
+            "C = share x equipment x local factor; electrical and instrumentation included",
             Mark::K,
             "Peters & Timmerhaus, lowered for packaged plants",
         )
         .word("complexity", complexity)
         .input("equipment_usd", equipment.usd())
         .input("share", installation_share)
+        .input("local_factor", local)
         .output("installation_piping_usd", installation.usd()),
     );
     trace.push(

@@ -45,15 +45,16 @@ pub(crate) fn operators(flow_m3_d: f64, membranes: bool) -> f64 {
     base + if membranes { 0.5 } else { 0.0 }
 }
 
-/// Price on site over US bulk price of 2020; in Latin America small lots, freight and duty make it 1.5-2.5 below
-/// 500 m³/d, less above. The cost of a dose still rises with the flow.
+/// Price on site over US bulk price of 2020: the cost index at least; in Latin America small lots, freight and duty make
+/// it 1.5-2.5 below 500 m³/d, less above. The cost of a dose still rises with the flow.
 fn delivered(country: Country, flow_m3_d: f64) -> f64 {
+    /// CEPCI of 2023 over 2020.
+    const INDEX: f64 = 797.9 / 596.2;
     match country {
         Country::Mexico | Country::CostaRica | Country::Andean | Country::Other => {
-            (1.8 * (flow_m3_d / 200.0).powf(-0.25)).clamp(1.2, 2.5)
+            (1.9 * (flow_m3_d / 200.0).powf(-0.25)).clamp(INDEX, 2.5)
         }
-        // Cost index of 2023 over 2020: 797.9/596.2.
-        Country::UnitedStates | Country::EuropeanUnion => 797.9 / 596.2,
+        Country::UnitedStates | Country::EuropeanUnion => INDEX,
     }
 }
 
@@ -122,8 +123,9 @@ pub(super) fn lines(
             .output("personnel_usd_per_year", personnel.usd()),
     );
     let text = format!(
-        "{} full-time positions for operation at {} USD per year each, with all charges.",
+        "{} full-time {} for operation at {} USD per year each, with all charges.",
         shown(staff),
+        if staff > 1.0 { "positions" } else { "position" },
         shown(salary(basis.country))
     );
     assumptions.push(Assumption::new("Personnel", text, Mark::E, "engineering basis 6.4"));

@@ -1,10 +1,15 @@
 //! What all aerobic suspended-growth processes share: kinetics, sludge, oxygen, air, nutrients (section 4.3).
 
-use super::{Design, Dose, Inlet, Removal, share};
+pub(crate) mod nutrients;
+
+pub(crate) use nutrients::nitrifier_growth;
+
+use super::{Design, Inlet, Item, Removal, Solids, design, share};
 use crate::facts::SectorKind;
 use crate::note::Mark;
 use crate::parameter::Parameter;
 use crate::water::Water;
+use nutrients::{Nitrogen, nitrogen, nutrients};
 
 /// Kinetic constants at 20 °C.
 pub(crate) const YIELD: f64 = 0.5;
@@ -65,11 +70,6 @@ pub(crate) fn blower_kw(air_m3_h: f64, depth_m: f64) -> f64 {
     let kg_s = air_m3_h * 1.2 / 3600.0;
     let ratio = (101.3 + 9.81 * depth_m + 10.0) / 101.3;
     kg_s * 8.314 * 298.0 / (29.7 * 0.283 * 0.6) * (ratio.powf(0.283) - 1.0)
-}
-
-/// Growth rate of nitrifiers in 1/d, at N 1 mg/L and DO 2 mg/L.
-pub(crate) fn nitrifier_growth(celsius: f64) -> f64 {
-    0.90 * (1.0 / 1.7) * (2.0 / 2.5) * 1.072f64.powf(celsius - 20.0) - 0.17 * 1.029f64.powf(celsius - 20.0)
 }
 
 /// Temperature of the water that enters.
@@ -187,47 +187,8 @@ pub(crate) fn basin(
             .output("sludge_kg_tss_per_day", average.px_tss)
             .output("aerobic_volume_m3", sized.volume),
     );
-    // Nitrogen: what growth does not take up is oxidised, and what the limit forbids is denitrified.
-    let tn = inlet.water.of(Parameter::Tn);
-    let taken_up = 0.12 * average.px_vss;
-    let nitrified =
-        if mode.nitrifies { (inlet.load(Parameter::Tn) - taken_up - 0.001 * inlet.q()).max(0.0) } else { 0.0 };
-    let left = inlet.q() * outlet.of(Parameter::Tn) / 1000.0;
-    let denitrified = if mode.denitrifies { (nitrified - left).max(0.0) } else { 0.0 };
-    let mut volume = sized.volume;
-    if denitrified > 0.0 {
-        let anoxic = denitrified * month / (0.12 * 0.6 * mode.mlss);
-        volume += anoxic;
-        let per_day = 1000.0 / inlet.q();
-        let used = (nitrified * 7.14 - denitrified * 3.57) * per_day;
-        let remaining = inlet.basis.alkalinity() - used;
-        design.trace.push(
-            inlet
-                .trace(
-                    "denitrification",
-                    "V = NO3 load/(SDNR X_b), SDNR 0.12, X_b = 0.6 X; alkalinity 7.14 N_ox - 3.57 N_den",
-                    Mark::K,
-                    source,
-                )
-                .input("total_nitrogen_in_mg_per_l", tn)
-                .output("nitrified_kg_per_day", nitrified)
-                .output("denitrified_kg_per_day", denitrified)
-                .output("anoxic_volume_m3", anoxic)
-                .output("alkalinity_used_mg_per_l", used)
-                .output("alkalinity_left_mg_per_l", remaining),
-        );
-        if remaining < 70.0 {
-            let missing = (70.0 - remaining) / 50.04;
-            design.doses.push(Dose::of("Sodium bicarbonate (alkalinity)", missing * 84.0, inlet, 0.5).estimated());
-            design.test(
-                "Nitrification needs more alkalinity than assumed; bicarbonate is dosed. Measure the alkalinity.",
-            );
-        }
-        let ratio = inlet.water.of(Parameter::Cod) / tn.max(0.1);
-        if ratio < 7.0 {
-            design.test(format!("COD/TN is {ratio:.1}; below 7 denitrification may need an external carbon source."));
-        }
-    }
+    let Nitrogen { nitrified, denitrified, anoxic } = nitrogen(inlet, outlet, mode, average.px_vss, design);
+    let volume = sized.volume + anoxic;
     let bod_removed = inlet.q() * (s0 - s).max(0.0) / 1000.0;
     let demand = oxygen(bod_removed, average.px_vss, nitrified, denitrified).max(least_kg_o2_per_kg_bod * bod_removed);
     let sotr = standard_transfer(demand, sized_at);
@@ -235,7 +196,7 @@ pub(crate) fn basin(
     let blower = blower_kw(air_average, DEPTH);
     design.trace.push(
         inlet
-            .trace("air", "O2 = Q(S0-S)/0.68 - 1.42 P_X + 4.57 N_ox - 2.86 N_den; SOTR = AOTR/{[(β Cs - CL)/9.08] 1.024^(T-20) α F}; air = SOTR/(0.23 x 1.2 SOTE)", Mark::V, "QSDsan (Metcalf & Eddy 5th ed.)")
+            .trace("air", "O2 = Q(S0-S)/0.68 - 1.42 P_X + 4.57 N_ox - 2.86 N_den; SOTR = AOTR/{[(β Cs - CL)/9.08] 1.024^(T-20) α F}; air = SOTR/(0.23 x 1.2 SOTE)", Mark::K, "Metcalf & Eddy 5th ed.; blower equation as coded in QSDsan")
             .input("bod_removed_kg_per_day", bod_removed)
             .input("alpha", 0.5)
             .input("depth_m", DEPTH)
@@ -269,8 +230,9 @@ pub(crate) fn basin(
         );
     }
     let wasted = (average.px_tss - inlet.q() * outlet.of(Parameter::Tss) / 1000.0).max(0.0);
-    // The cost curve was made for sewage of 250 mg/L; a stronger water needs more air and mass.
-    let cost_size = inlet.q() * (s0 / 250.0).max(1.0).powf(0.7);
+    // The cost curve was made for sewage of 250 mg/L; a stronger water needs more air and mass, a weaker one less, down
+    // to the part that depends on the flow alone.
+    let cost_size = inlet.q() * (s0 / 250.0).max(0.5).powf(0.7);
     Basin {
         volume: volume.max(inlet.q() / 24.0),
         wasted_kg_d: wasted,
@@ -280,32 +242,43 @@ pub(crate) fn basin(
     }
 }
 
-/// BOD:N:P 100:5:1; what is missing is dosed.
-fn nutrients(inlet: &Inlet<'_>, bod_removed: f64, design: &mut Design) {
-    let per_litre = |kg_d: f64| kg_d * 1000.0 / inlet.q();
-    let missing_n = (0.05 * bod_removed - inlet.load(Parameter::Tn)).max(0.0);
-    let missing_p = (0.01 * bod_removed - inlet.load(Parameter::Tp)).max(0.0);
-    let source = "literature, BOD:N:P 100:5:1";
-    if missing_n > 0.0 {
-        design.doses.push(Dose::of("Urea", per_litre(missing_n / 0.466), inlet, 0.5).estimated());
-    }
-    if missing_p > 0.0 {
-        design.doses.push(Dose::of("Phosphoric acid", per_litre(missing_p / 0.316), inlet, 0.97));
-    }
-    if missing_n > 0.0 || missing_p > 0.0 {
-        design.trace.push(
-            inlet
-                .trace(
-                    "nutrients",
-                    "missing N = 0.05 BOD removed - N; missing P = 0.01 BOD removed - P",
-                    Mark::K,
-                    source,
-                )
-                .input("bod_removed_kg_per_day", bod_removed)
-                .output("missing_nitrogen_kg_per_day", missing_n)
-                .output("missing_phosphorus_kg_per_day", missing_p),
-        );
-    }
+/// What differs between continuous processes.
+pub(crate) struct Continuous {
+    pub(crate) kind: &'static str,
+    /// What the cost curve is for.
+    pub(crate) curve: &'static str,
+    pub(crate) risk: f64,
+    pub(crate) least_kg_o2_per_kg_bod: f64,
+}
+
+/// Basins with blowers, diffusers and return pumps; their clarifier is a unit of its own.
+pub(crate) fn continuous(inlet: &Inlet<'_>, outlet: &Water, mode: &Mode, what: &Continuous) -> Design {
+    let mut design = Design::default();
+    let basin = basin(inlet, outlet, mode, what.least_kg_o2_per_kg_bod, &mut design);
+    let lines = inlet.lines();
+    let each = basin.volume / f64::from(lines);
+    let specifications = format!(
+        "{}{}, SRT {:.0} d, MLSS {:.1} g/L, {:.0} Nm³/h air, fine bubbles, return pumps",
+        design::side_by_side(lines, "basin", each),
+        if mode.denitrifies { " with anoxic zone" } else { "" },
+        mode.srt,
+        mode.mlss,
+        basin.air_m3_h
+    );
+    // A quarter of the basin is stirred without air: the anoxic zone, or the turns of a ditch.
+    let stirred = if mode.denitrifies || mode.nitrifies { 0.005 * basin.volume * 0.25 } else { 0.0 };
+    let returned = design::pump_kw(inlet.q() / 24.0 * 0.75, 4.0);
+    let dimensions = design::rectangle(design::surface(each, 4.5), 3.0, 5.0);
+    let usd = design.curve(inlet, what.curve, basin.cost_size_m3_d, 50_000.0, 0.60);
+    let item = Item::new(what.kind, specifications, dimensions)
+        .drawing(basin.blower_kw + stirred + returned, 0.6)
+        .tank(basin.volume)
+        .critical(what.risk)
+        .usd(usd);
+    design.items.push(item);
+    design.solids = Solids { kg_d: basin.wasted_kg_d, dry: 0.008, hazardous: inlet.hazardous };
+    design.area_m2 = Some(basin.volume / 4.5 * 1.3);
+    design
 }
 
 /// What suspended growth with a clarifier does not go below.
@@ -313,6 +286,6 @@ pub(crate) const FLOORS: &[(Parameter, f64)] = &[
     (Parameter::Bod5, 10.0),
     (Parameter::Tss, 10.0),
     (Parameter::Tn, 3.0),
-    (Parameter::Tp, 0.5),
+    (Parameter::Tp, 1.0),
     (Parameter::OilGrease, 1.0),
 ];

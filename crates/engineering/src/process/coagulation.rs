@@ -1,6 +1,8 @@
 //! P08 Coagulation and flocculation, ahead of a separation.
 
-use super::{Design, Dose, Inlet, Item, Mechanism, ProcessId, Solids, Spec, Stage, UnitProcess, design, share};
+use super::{
+    Design, Dose, Inlet, Item, Mechanism, POLYMER_USD, ProcessId, Solids, Spec, Stage, UnitProcess, design, share,
+};
 use crate::note::Mark;
 use crate::parameter::Parameter;
 use crate::water::Water;
@@ -18,7 +20,7 @@ static SPEC: Spec = Spec {
         (Parameter::Tss, share(60.0, 75.0, 85.0)),
         (Parameter::Turbidity, share(60.0, 80.0, 90.0)),
     ],
-    floors: &[(Parameter::Tss, 5.0)],
+    floors: &[(Parameter::Tss, 10.0)],
     applicable: &[],
     before: &[&[ProcessId::Screening]],
     after: &[&[ProcessId::Daf, ProcessId::PrimaryClarifier, ProcessId::Lamella, ProcessId::SandFilter]],
@@ -49,7 +51,7 @@ impl UnitProcess for Coagulation {
         );
         let coagulant = 100.0;
         design.doses.push(Dose::of("Ferric chloride", coagulant, inlet, 0.88));
-        design.doses.push(Dose::of("Polymer", 1.5, inlet, 4.0));
+        design.doses.push(Dose::of("Polymer", 1.5, inlet, POLYMER_USD).estimated());
         design.test("Coagulant and polymer doses need a jar test.");
         let removed = inlet.load(Parameter::Tss) - inlet.q() * outlet.of(Parameter::Tss) / 1000.0;
         let chemical = 1.9 * coagulant * 55.845 / 162.2 * inlet.q() / 1000.0;

@@ -1,7 +1,8 @@
 //! P07 Dissolved air flotation with coagulant and polymer.
 
 use super::{
-    Design, Dose, Inlet, Item, Mechanism, ProcessId, Solids, Spec, Stage, UnitProcess, design, only_within, share,
+    Design, Dose, Inlet, Item, Mechanism, POLYMER_USD, ProcessId, Solids, Spec, Stage, UnitProcess, design,
+    only_within, share,
 };
 use crate::note::Mark;
 use crate::parameter::Parameter;
@@ -96,7 +97,7 @@ impl UnitProcess for Daf {
         }
         let (coagulant, polymer) = (60.0, 2.0);
         design.doses.push(Dose::of("Ferric chloride", coagulant, inlet, 0.88));
-        design.doses.push(Dose::of("Polymer", polymer, inlet, 4.0));
+        design.doses.push(Dose::of("Polymer", polymer, inlet, POLYMER_USD).estimated());
         let removed = inlet.load(Parameter::Tss) - inlet.q() * outlet.of(Parameter::Tss) / 1000.0;
         let chemical = 1.9 * coagulant * IRON * inlet.q() / 1000.0;
         design.solids = Solids { kg_d: removed + chemical, dry: 0.03, hazardous: false };

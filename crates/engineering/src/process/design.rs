@@ -36,19 +36,19 @@ impl Removal {
         }
     }
 
-    /// The logarithm of what is left at worst, and at best, over what is left typically.
-    pub(crate) fn spread(self, entering: f64) -> (f64, f64) {
+    /// How far the effluent of a unit may be from the typical one.
+    pub(crate) fn spread(self) -> Spread {
         let ratio = |one: f64, other: f64| (one.max(1e-4) / other.max(1e-4)).ln();
         match self {
-            Self::Share { low, typical, high } => (ratio(1.0 - low, 1.0 - typical), ratio(1.0 - high, 1.0 - typical)),
-            Self::Residual { worst, typical, best } => {
-                let left = |to: f64| entering.min(to).max(1e-9);
-                ((left(worst) / left(typical)).ln(), (left(best) / left(typical)).ln())
+            Self::Share { low, typical, high } => {
+                Spread::Factor { worst: ratio(1.0 - low, 1.0 - typical), best: ratio(1.0 - high, 1.0 - typical) }
             }
-            Self::Logs { low, typical, high } => {
-                ((typical - low) * std::f64::consts::LN_10, (typical - high) * std::f64::consts::LN_10)
-            }
-            Self::Set(_) | Self::Adds(_) => (0.0, 0.0),
+            Self::Residual { worst, best, .. } => Spread::Residual { worst, best },
+            Self::Logs { low, typical, high } => Spread::Factor {
+                worst: (typical - low) * std::f64::consts::LN_10,
+                best: (typical - high) * std::f64::consts::LN_10,
+            },
+            Self::Set(_) | Self::Adds(_) => Spread::Factor { worst: 0.0, best: 0.0 },
         }
     }
 
@@ -64,6 +64,15 @@ impl Removal {
             Self::Residual { .. } | Self::Set(_) | Self::Adds(_) => self,
         }
     }
+}
+
+/// How far the effluent of a unit may be from the typical one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Spread {
+    /// Logarithms of worst and best over typical; they add to what enters uncertain.
+    Factor { worst: f64, best: f64 },
+    /// What is left at worst and at best, however uncertain what enters is.
+    Residual { worst: f64, best: f64 },
 }
 
 /// A range of what may enter a unit.
@@ -367,6 +376,11 @@ pub(crate) fn circle(area: Area, depth_m: f64) -> String {
 
 fn metres(value: f64) -> String {
     format!("{:.2}", Length::clamped(value).m())
+}
+
+/// `2 basins of 220 m³`.
+pub(crate) fn side_by_side(count: u32, what: &str, each_m3: f64) -> String {
+    if count == 1 { format!("1 {what} of {each_m3:.0} m³") } else { format!("{count} {what}s of {each_m3:.0} m³") }
 }
 
 /// A volume over a depth.

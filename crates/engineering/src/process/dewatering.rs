@@ -1,6 +1,6 @@
 //! L02 Sludge dewatering by screw press.
 
-use super::{Design, Dose, Inlet, Item, Mechanism, Spec, Stage, UnitProcess};
+use super::{Design, Dose, Inlet, Item, Mechanism, POLYMER_USD, Spec, Stage, UnitProcess};
 use crate::note::Mark;
 use crate::water::Water;
 
@@ -52,7 +52,7 @@ impl UnitProcess for Dewatering {
             name: "Polymer (sludge)",
             mg_per_l: 0.0,
             kg_d: polymer,
-            usd_per_kg: 4.0,
+            usd_per_kg: POLYMER_USD,
             mark: Mark::E,
             source: "internal estimate; Latin American retail 3-5 USD/kg",
         });

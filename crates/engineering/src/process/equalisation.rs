@@ -42,9 +42,14 @@ impl UnitProcess for Equalisation {
         };
         let least = share * inlet.q();
         let v = by_hours.max(least);
+        let (mark, source) = if by_hours >= least {
+            (SPEC.mark, SPEC.source)
+        } else {
+            (Mark::E, "internal estimate of the least share of a day's flow")
+        };
         design.trace.push(
             inlet
-                .trace("volume", "V = Qd (1 - hours/24) x 1.2, at least share x Qd", SPEC.mark, SPEC.source)
+                .trace("volume", "V = Qd (1 - hours/24) x 1.2, at least share x Qd", mark, source)
                 .input("operating_hours_per_day", hours)
                 .input("least_share_of_daily_flow", share)
                 .output("volume_by_hours_m3", by_hours)

@@ -1,9 +1,6 @@
 //! S02 Extended aeration, run as an oxidation ditch with anoxic zones where nitrogen is limited.
 
-use super::{
-    Design, Inlet, Item, Mechanism, ProcessId, Removal, Solids, Spec, Stage, UnitProcess, aerobic, design, share,
-    within,
-};
+use super::{Design, Inlet, Mechanism, ProcessId, Removal, Spec, Stage, UnitProcess, aerobic, share, within};
 use crate::note::Mark;
 use crate::parameter::Parameter;
 use crate::water::Water;
@@ -21,8 +18,8 @@ static SPEC: Spec = Spec {
     after: &[&[ProcessId::SecondaryClarifier]],
     area: 0.6,
     operability: 0.9,
-    mark: Mark::V,
-    source: "Rodríguez Miranda et al. 2015 (BOD); COD internal estimate; Metcalf & Eddy 5th ed. (kinetics, unverified)",
+    mark: Mark::K,
+    source: "Metcalf & Eddy 5th ed.; Rodríguez Miranda et al. 2015 (BOD 93-98 %); COD internal estimate",
 };
 
 impl UnitProcess for ExtendedAeration {
@@ -47,30 +44,14 @@ impl UnitProcess for ExtendedAeration {
     }
 
     fn size(&self, inlet: &Inlet<'_>, outlet: &Water) -> Design {
-        let mut design = Design::default();
         let nitrogen = aerobic::nitrogen_wanted(inlet);
         let mode = aerobic::Mode { srt: 25.0, mlss: 3.5, nitrifies: true, denitrifies: nitrogen };
-        let basin = aerobic::basin(inlet, outlet, &mode, 2.0, &mut design);
-        let lines = inlet.lines();
-        let each = basin.volume / f64::from(lines);
-        let specifications = format!(
-            "{:.0} m³ in {lines} basin(s){}, SRT 25 d, MLSS 3.5 g/L, {:.0} Nm³/h air, RAS pumps",
-            basin.volume,
-            if nitrogen { " with anoxic zone" } else { "" },
-            basin.air_m3_h
-        );
-        let mixing = 0.005 * basin.volume * 0.25;
-        let dimensions = design::rectangle(design::surface(each, 4.5), 3.0, 5.0);
-        let usd = design.curve(inlet, "Extended aeration equipment", basin.cost_size_m3_d, 50_000.0, 0.60);
-        let item =
-            Item::new("Extended aeration basin with blowers, diffusers and return pumps", specifications, dimensions)
-                .drawing(basin.blower_kw + mixing + design::pump_kw(inlet.q() / 24.0 * 0.75, 4.0), 0.6)
-                .tank(basin.volume * 1.1)
-                .critical(0.25)
-                .usd(usd);
-        design.items.push(item);
-        design.solids = Solids { kg_d: basin.wasted_kg_d, dry: 0.008, hazardous: inlet.hazardous };
-        design.area_m2 = Some(basin.volume / 4.5 * 1.3);
-        design
+        let what = aerobic::Continuous {
+            kind: "Extended aeration basin with blowers, diffusers and return pumps",
+            curve: "Extended aeration equipment",
+            risk: 0.25,
+            least_kg_o2_per_kg_bod: 2.0,
+        };
+        aerobic::continuous(inlet, outlet, &mode, &what)
     }
 }

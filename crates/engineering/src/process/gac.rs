@@ -84,7 +84,8 @@ impl UnitProcess for Gac {
         design.doses.push(dose);
         let area = (inlet.peak / Velocity::clamped(8.0)).max(design::surface(v, 2.5));
         let each = Area::clamped(area.m2() / 2.0);
-        let specifications = format!("EBCT {minutes:.0} min, {v:.1} m³ of carbon ({carbon:.0} kg) in 2 vessels");
+        let specifications =
+            format!("contact {minutes:.0} min over both, {:.1} m³ of carbon ({:.0} kg)", v / 2.0, carbon / 2.0);
         let size = inlet.q() * (minutes / 15.0);
         let usd = design.curve(inlet, "GAC vessels with carbon", size, 24_000.0, 0.65);
         let item = Item::new("Activated carbon filter", specifications, design::circle(each, 3.5))

@@ -18,8 +18,8 @@ static SPEC: Spec = Spec {
     after: &[],
     area: 0.02,
     operability: 0.9,
-    mark: Mark::V,
-    source: "Rodríguez Miranda et al. 2015 (removals); Metcalf & Eddy 5th ed. (sizes, unverified)",
+    mark: Mark::K,
+    source: "Metcalf & Eddy 5th ed.; Rodríguez Miranda et al. 2015 has TSS 0-10, BOD 0-5 %",
 };
 
 /// Volume in m³ for a peak flow in m³/s and 3 minutes.

@@ -1,6 +1,8 @@
 //! P13 Lamella settler.
 
-use super::{Design, Inlet, Item, Mechanism, ProcessId, Solids, Spec, Stage, UnitProcess, design, share, within};
+use super::{
+    Design, Inlet, Item, Mechanism, ProcessId, Removal, Solids, Spec, Stage, UnitProcess, design, share, within,
+};
 use crate::note::Mark;
 use crate::parameter::Parameter;
 use crate::water::Water;
@@ -8,11 +10,14 @@ use units::{Area, Velocity};
 
 pub(crate) struct Lamella;
 
+/// As a primary clarifier.
+const PRIMARY: Removal = share(50.0, 60.0, 70.0);
+
 static SPEC: Spec = Spec {
     stage: Stage::Primary,
     mechanism: Mechanism::Settling,
     purpose: "Settles flocs on a small footprint.",
-    removals: &[(Parameter::Tss, share(50.0, 60.0, 70.0))],
+    removals: &[(Parameter::Tss, PRIMARY)],
     floors: &[(Parameter::Tss, 10.0)],
     applicable: &[within(Parameter::OilGrease, 0.0, 50.0)],
     before: &[&[ProcessId::Screening]],
@@ -20,8 +25,15 @@ static SPEC: Spec = Spec {
     area: 0.02,
     operability: 0.8,
     mark: Mark::K,
-    source: "Metcalf & Eddy 5th ed. (0.5-1.0 m/h projected); removal as primary settling",
+    source: "Metcalf & Eddy 5th ed. (0.5-1.0 m/h projected); removal as primary settling, of flocs internal estimate",
 };
+
+/// How well flocs of a metals precipitation with polymer settle [E]; `None` without one. A coagulation has their removal
+/// in its own table.
+pub(crate) fn floc_removal(inlet: &Inlet<'_>) -> Option<Removal> {
+    let has = |id| inlet.before.contains(&id);
+    (has(ProcessId::MetalsPrecipitation) && !has(ProcessId::Coagulation)).then_some(share(70.0, 85.0, 92.0))
+}
 
 /// Surface loading on the projected area, in m/h.
 const LOADING: f64 = 0.8;
@@ -29,6 +41,10 @@ const LOADING: f64 = 0.8;
 impl UnitProcess for Lamella {
     fn spec(&self) -> &'static Spec {
         &SPEC
+    }
+
+    fn removals(&self, inlet: &Inlet<'_>) -> Vec<(Parameter, Removal)> {
+        vec![(Parameter::Tss, floc_removal(inlet).unwrap_or(PRIMARY))]
     }
 
     fn size(&self, inlet: &Inlet<'_>, outlet: &Water) -> Design {

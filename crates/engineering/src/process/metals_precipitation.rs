@@ -1,8 +1,8 @@
 //! P10 Chemical precipitation of metals as hydroxides, with reduction of chromium VI and oxidation of cyanide.
 
 use super::{
-    Design, Dose, Inlet, Item, Mechanism, ProcessId, Removal, Solids, Spec, Stage, UnitProcess, design, ph_adjustment,
-    residual,
+    Design, Dose, Inlet, Item, Mechanism, POLYMER_USD, ProcessId, Removal, Solids, Spec, Stage, UnitProcess, design,
+    ph_adjustment, residual,
 };
 use crate::note::Mark;
 use crate::parameter::Parameter as P;
@@ -90,8 +90,8 @@ impl UnitProcess for MetalsPrecipitation {
         let mut entry = inlet.trace(
             "dose",
             "NaOH = Σ metal x valency x 40/M + acidity x 40; hydroxide = Σ removed x (M + 17 valency)/M x 1.5 for inerts",
-            Mark::D,
-            "stoichiometry; inerts 1.2-2, internal estimate",
+            Mark::E,
+            "internal estimate of inerts (1.2-2) on stoichiometry",
         );
         let mut hydroxides = 0.0;
         for &(metal, valency, mass) in &HYDROXIDES {
@@ -112,10 +112,10 @@ impl UnitProcess for MetalsPrecipitation {
         }
         let cyanide = inlet.water.of(P::Cyanide);
         if cyanide > 0.1 {
-            design.doses.push(Dose::of("Sodium hypochlorite (as Cl2)", 7.2 * cyanide, inlet, 1.5));
+            design.doses.push(Dose::of("Sodium hypochlorite (as Cl2)", 7.2 * cyanide, inlet, 1.53));
             entry = entry.input("cyanide_oxidised_mg_per_l", cyanide);
         }
-        design.doses.push(Dose::of("Polymer", 1.5, inlet, 4.0));
+        design.doses.push(Dose::of("Polymer", 1.5, inlet, POLYMER_USD).estimated());
         let solids = hydroxides * 1.5 * inlet.q() / 1000.0;
         design.solids = Solids { kg_d: solids, dry: 0.02, hazardous: true };
         design.trace.push(entry.output("sodium_hydroxide_mg_per_l", soda).output("dry_solids_kg_per_day", solids));

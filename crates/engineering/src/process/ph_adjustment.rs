@@ -18,8 +18,8 @@ static SPEC: Spec = Spec {
     after: &[],
     area: 0.02,
     operability: 0.8,
-    mark: Mark::D,
-    source: "equivalent weights: NaOH 40, H2SO4 49",
+    mark: Mark::E,
+    source: "internal estimate of the buffer; equivalent weights NaOH 40, H2SO4 49",
 };
 
 /// The pH aimed at.
@@ -81,7 +81,11 @@ impl UnitProcess for PhAdjustment {
         let stages = if (from - AIM).abs() > 2.0 { 2 } else { 1 };
         let v = inlet.peak_m3_h() * 0.25 * f64::from(stages);
         let dimensions = design::rectangle(design::surface(v, 2.0), f64::from(stages), 2.0);
-        let specifications = format!("{stages} stage(s), {v:.1} m³, 15 min each, pH control, {name} dosing");
+        let specifications = format!(
+            "{}, {v:.1} m³, 15 min each, pH control, {} dosing",
+            if stages == 1 { "1 stage" } else { "2 stages" },
+            name.to_lowercase()
+        );
         let item =
             Item::new("pH adjustment skid", specifications, dimensions).drawing(0.15 * v + 0.1, 0.7).critical(0.25);
         design.buy(item, inlet, 9_000.0, 0.4);

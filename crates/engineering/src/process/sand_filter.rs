@@ -21,7 +21,7 @@ static SPEC: Spec = Spec {
         (Parameter::Bod5, share(30.0, 50.0, 60.0)),
         (Parameter::HelminthEggs, logs(1.0, 2.0, 3.0)),
     ],
-    floors: &[(Parameter::Tss, 2.0), (Parameter::Bod5, 5.0)],
+    floors: &[(Parameter::Tss, 5.0), (Parameter::Bod5, 5.0), (Parameter::OilGrease, 1.0)],
     applicable: &[within(Parameter::Tss, 0.0, 50.0)],
     before: &[],
     after: &[],
@@ -55,23 +55,26 @@ impl UnitProcess for SandFilter {
     fn size(&self, inlet: &Inlet<'_>, _outlet: &Water) -> Design {
         const RECOVERY: f64 = 0.97;
         let mut design = Design::default();
-        let area = inlet.peak / Velocity::clamped(RATE);
+        let safety = inlet.basis.safety_factor;
+        let rate = RATE / safety.value().max(1.0);
+        let area = inlet.peak / Velocity::clamped(rate);
         // One more unit than needed is washed while the others carry the flow.
         let units = 2.max((area.m2() / 7.0).ceil() as u32).min(40);
         let each = Area::clamped(area.m2() / f64::from(units));
         let one_out = inlet.peak_m3_h() / (each.m2() * f64::from(units - 1));
         design.trace.push(
             inlet
-                .trace("area", "A = Q_peak/v; D = sqrt(4A/π)", SPEC.mark, SPEC.source)
+                .trace("area", "A = Q_peak/v x safety factor; D = sqrt(4A/π)", SPEC.mark, SPEC.source)
                 .input("peak_flow_m3_per_h", inlet.peak_m3_h())
                 .input("rate_m_per_h", RATE)
+                .input("safety_factor", safety.value())
                 .output("area_m2", area.m2())
                 .output("units", f64::from(units))
                 .output("diameter_m", each.diameter().m())
                 .output("rate_one_in_backwash_m_per_h", one_out),
         );
-        design.criterion(inlet, "filtration rate", RATE, "m/h", 5.0, 15.0);
-        let specifications = format!("{RATE} m/h, bed 1.0 m, backwash 35 m/h");
+        design.criterion(inlet, "filtration rate", rate, "m/h", 5.0, 15.0);
+        let specifications = format!("{rate:.1} m/h, bed 1.0 m, backwash 35 m/h");
         let item = Item::new("Multimedia pressure filter", specifications, design::circle(each, 2.2))
             .count(units)
             .drawing(0.07 * inlet.q() / 24.0, 0.7)

@@ -101,7 +101,7 @@ impl UnitProcess for Sbr {
         let usd = design.curve(inlet, "SBR equipment", basin.cost_size_m3_d, 75_000.0, 0.60);
         let item = Item::new("SBR tanks with blowers, decanters and controls", specifications, dimensions)
             .drawing(basin.blower_kw + 0.005 * total * 0.25 + 0.2, 0.6)
-            .tank(total * 1.1)
+            .tank(total)
             .critical(0.3)
             .usd(usd);
         design.items.push(item);

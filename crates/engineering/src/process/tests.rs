@@ -120,6 +120,8 @@ fn sbr_example() {
 
 #[test]
 fn nitrification_example() {
+    near(aerobic::nutrients::anoxic_volume(6.0, 1.8), 27.8, 0.05);
+    near(aerobic::nutrients::alkalinity_used(35.0, 25.0), 161.0, 0.5);
     let growth = aerobic::nitrifier_growth(20.0);
     near(growth, 0.254, 0.001);
     near(1.0 / growth, 3.9, 0.05);

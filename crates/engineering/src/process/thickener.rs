@@ -44,9 +44,9 @@ impl UnitProcess for Thickener {
         );
         let specifications = format!("{solids:.0} kg DS/d, {LOADING} kg/(m²·d), to 3 % dry solids, capture 90 %");
         let usd = design.curve(inlet, "Sludge thickener", (solids * 4.0).max(24.0), 15_000.0, 0.5);
+        // The price of the package has its tank.
         let item = Item::new("Gravity sludge thickener", specifications, design::circle(Area::clamped(area), 3.5))
             .drawing(0.2 + solids * 0.0005, 0.7)
-            .tank(area * 3.5)
             .minor()
             .usd(usd);
         design.items.push(item);

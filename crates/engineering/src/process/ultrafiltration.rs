@@ -23,7 +23,7 @@ static SPEC: Spec = Spec {
         (Parameter::EColi, logs(4.0, 5.0, 6.0)),
         (Parameter::HelminthEggs, logs(4.0, 5.0, 6.0)),
     ],
-    floors: &[(Parameter::Tss, 0.5), (Parameter::Bod5, 2.0)],
+    floors: &[(Parameter::Tss, 1.0), (Parameter::Bod5, 2.0), (Parameter::OilGrease, 1.0)],
     applicable: &[only_within(Parameter::Tss, 0.0, 60.0)],
     before: &[],
     after: &[],
@@ -54,7 +54,7 @@ impl UnitProcess for Ultrafiltration {
                 .output("membrane_area_m2", area.m2()),
         );
         design.criterion(inlet, "flux", FLUX, "L/(m²·h)", 40.0, 80.0);
-        design.doses.push(Dose::of("Sodium hypochlorite (cleaning)", 1.0, inlet, 1.5));
+        design.doses.push(Dose::of("Sodium hypochlorite (cleaning)", 1.0, inlet, 1.53));
         design.doses.push(Dose::of("Citric acid (cleaning)", 0.5, inlet, 1.92));
         let specifications = format!("{:.0} m² of hollow fibers, {FLUX} L/(m²·h), recovery 95 %", area.m2());
         let item = Item::new("Ultrafiltration skid", specifications, "skid 6.00 x 2.20 x 2.60 m".to_owned())

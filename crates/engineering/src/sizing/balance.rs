@@ -3,7 +3,7 @@
 use crate::basis::DesignBasis;
 use crate::facts::SectorKind;
 use crate::parameter::{Kind, Parameter};
-use crate::process::{Design, Inlet, Mechanism, ProcessId, Reject, Removal, Spec, dewatering, thickener};
+use crate::process::{Design, Inlet, Mechanism, ProcessId, Reject, Removal, Spec, Spread, dewatering, thickener};
 use crate::water::Water;
 use std::collections::BTreeMap;
 use units::Flow;
@@ -18,8 +18,8 @@ pub(super) struct Step {
     pub(super) peak: f64,
     pub(super) entering: Water,
     pub(super) leaving: Water,
-    /// Logarithms of worst and best over typical, by parameter.
-    pub(super) spread: BTreeMap<Parameter, (f64, f64)>,
+    /// How far each removal may be from the typical one.
+    pub(super) spread: BTreeMap<Parameter, Spread>,
     pub(super) design: Design,
 }
 
@@ -159,8 +159,7 @@ fn pass(
         }
         line.take(id, design.solids.kg_d, wet, &mut balance);
         balance.hazardous |= design.solids.hazardous;
-        let spread =
-            removals.iter().map(|(&parameter, removal)| (parameter, removal.spread(water.of(parameter)))).collect();
+        let spread = removals.iter().map(|(&parameter, removal)| (parameter, removal.spread())).collect();
         used.push(spec.mechanism);
         steps.push(Step {
             id,
@@ -215,20 +214,34 @@ fn propagate(water: &Water, removals: &BTreeMap<Parameter, Removal>, spec: &Spec
         let mut left = removal.left(entering);
         let floor = spec.floors.iter().find(|floor| floor.0 == parameter).map_or(0.0, |floor| floor.1);
         left = left.max(floor.min(entering));
-        // Some of the organic matter of sewage is soluble and does not degrade: 5 % of the COD.
-        if parameter == Parameter::Cod && spec.mechanism == Mechanism::Aerobic && basis.kind == SectorKind::Domestic {
-            left = left.max((0.05 * basis.value(Parameter::Cod).unwrap_or(0.0)).min(entering));
-        }
         leaving.set(parameter, left);
     }
-    // BOD is part of COD.
-    if let (Some(bod), Some(cod)) = (leaving.get(Parameter::Bod5), leaving.get(Parameter::Cod))
-        && bod > cod
-        && water.of(Parameter::Bod5) <= water.of(Parameter::Cod)
-    {
-        leaving.set(Parameter::Bod5, cod);
-    }
+    organic(water, &mut leaving, spec, basis);
     leaving
+}
+
+/// Oxygen demand in mg/L that goes with a mg/L of BOD: bCOD = 1.6 x BOD.
+const COD_OF_BOD: f64 = 1.6;
+/// Share of the COD of raw sewage that is soluble and does not degrade, the middle of 5 to 10 %.
+const REFRACTORY: f64 = 0.075;
+
+/// Keeps BOD a part of COD: what is gone from one is gone from the other.
+fn organic(water: &Water, leaving: &mut Water, spec: &Spec, basis: &DesignBasis) {
+    let (Some(bod), Some(cod)) = (water.get(Parameter::Bod5), water.get(Parameter::Cod)) else { return };
+    let gone = bod - leaving.of(Parameter::Bod5);
+    if gone > 0.0 && bod > 0.0 {
+        let most = (cod - gone * COD_OF_BOD.min(cod / bod)).max(0.0);
+        leaving.set(Parameter::Cod, leaving.of(Parameter::Cod).min(most));
+    }
+    // Behind the biology of sewage is what does not degrade, and what is left of the BOD.
+    if spec.mechanism == Mechanism::Aerobic && basis.kind == SectorKind::Domestic {
+        let raw = basis.value(Parameter::Cod).unwrap_or(0.0);
+        let least = REFRACTORY * raw + COD_OF_BOD * leaving.of(Parameter::Bod5);
+        leaving.set(Parameter::Cod, leaving.of(Parameter::Cod).max(least.min(cod)));
+    }
+    if bod <= cod && leaving.of(Parameter::Bod5) > leaving.of(Parameter::Cod) {
+        leaving.set(Parameter::Bod5, leaving.of(Parameter::Cod));
+    }
 }
 
 /// Whether what a unit removes of a parameter is in its sludge; bacteria degrade the rest.

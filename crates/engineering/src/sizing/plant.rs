@@ -4,8 +4,10 @@ use super::balance::{Balance, Step, solve};
 use super::{ChemicalUse, Criticality, Equipment, Plant, UnitRemoval, UnitResult, tables};
 use crate::basis::{Assumption, DesignBasis};
 use crate::cost::YEAR;
+use crate::facts::SectorKind;
 use crate::limits::Receiver;
 use crate::note::{Figure, Mark, TraceEntry, Warning, WarningCode, shown, significant};
+use crate::parameter::Parameter;
 use crate::process::{ProcessId, Stage};
 use units::{Area, Concentration, Duration, Energy, Flow, MassRate, Money, Power, Ratio, Volume};
 
@@ -137,12 +139,15 @@ fn propagation(step: &Step) -> TraceEntry {
     let tool = format!("{}.removal", step.id.as_str());
     let mut entry = TraceEntry::new(
         &tool,
-        "C_out = C_in (1 - r), by residual or by orders of magnitude; floors kept",
+        "C_out = C_in (1 - r), by residual or by orders of magnitude; floors kept; COD falls by 1.6 x BOD at least",
         spec.mark,
         spec.source,
     );
-    for &parameter in step.spread.keys() {
-        let (before, after) = (step.entering.of(parameter), step.leaving.of(parameter));
+    for (parameter, before) in step.entering.iter() {
+        let after = step.leaving.of(parameter);
+        if before == after && !step.spread.contains_key(&parameter) {
+            continue;
+        }
         let key = format!("{}_{}", parameter.name(), parameter.unit()).replace(' ', "_").to_lowercase();
         entry = entry.input(&key, before).output(&key, after);
     }
@@ -256,9 +261,15 @@ fn assumptions(basis: &DesignBasis, units: &[ProcessId], balance: &Balance) -> V
     let aerobic =
         [ProcessId::ActivatedSludge, ProcessId::ExtendedAeration, ProcessId::Sbr].iter().any(|id| units.contains(id));
     if aerobic {
-        let text = "Biological kinetics are those of sewage at 20 °C (yield 0.5 g VSS/g BOD, decay 0.06 1/d) with 80 % \
-                    volatile solids, fine-bubble aeration with alpha 0.5 and a basin depth of 4.5 m.";
+        let text = "Biological kinetics are those of sewage at 20 °C (yield 0.5 g VSS/g BOD, decay 0.06 1/d); 35 % of the \
+                    suspended solids are inert; aeration is by fine bubbles with alpha 0.5 at a depth of 4.5 m and at sea \
+                    level; high sites need more air.";
         found.push(Assumption::new("Biological kinetics", text.to_owned(), Mark::K, "Metcalf & Eddy 5th ed."));
+    }
+    let nitrifies = balance.steps.iter().any(|step| step.design.trace.iter().any(|t| t.tool.ends_with(".nitrogen")));
+    let uses_alkalinity = nitrifies || units.contains(&ProcessId::PhosphorusPrecipitation);
+    if uses_alkalinity && basis.value(Parameter::Alkalinity).is_none() {
+        found.push(crate::basis::assumed_alkalinity());
     }
     if units.contains(&ProcessId::Sbr) {
         let text = "The sludge settles with a volume index of 150 mL/g.".to_owned();
@@ -279,6 +290,12 @@ fn assumptions(basis: &DesignBasis, units: &[ProcessId], balance: &Balance) -> V
             "The little sludge there is is taken away as a liquid."
         };
         found.push(Assumption::new("Sludge route", text.to_owned(), Mark::E, "engineering basis 5.1 G16"));
+    }
+    let organisms = [Parameter::FecalColiforms, Parameter::TotalColiforms, Parameter::EColi];
+    if basis.kind == SectorKind::Domestic && organisms.iter().all(|&parameter| basis.limit(parameter).is_none()) {
+        let text = "No applied regulation limits organisms, so no disinfection is designed; the use of the receiving \
+                    water may require it.";
+        found.push(Assumption::new("Disinfection", text.to_owned(), Mark::E, "engineering basis 3"));
     }
     if basis.reuse.is_empty() && basis.receiver == Receiver::Sewer {
         let text = "The existing sewer connection can take the treated flow.".to_owned();

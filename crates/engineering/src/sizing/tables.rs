@@ -3,10 +3,10 @@
 use super::balance::Balance;
 use super::{Destination, EfficiencyRow, MassBalance, SideStream, UnitRemoval};
 use crate::basis::DesignBasis;
-use crate::limits::Receiver;
+use crate::limits::{self, Receiver};
 use crate::note::{Warning, WarningCode, shown, significant};
 use crate::parameter::{Kind, Parameter};
-use crate::process::{ProcessId, Reject, Stage};
+use crate::process::{ProcessId, Reject, Spread, Stage};
 use units::{Flow, MassRate};
 
 /// The efficiency table, and what has no removal.
@@ -41,13 +41,7 @@ pub(super) fn tables(
             warning.fields.extend(influent.field.clone());
             warnings.push(warning);
         }
-        let (mut worst, mut best) = (0.0, 0.0);
-        for step in &balance.steps {
-            if let Some((low, high)) = step.spread.get(&parameter) {
-                worst += low.powi(2);
-                best += high.powi(2);
-            }
-        }
+        let (worst, best) = uncertainty(balance, parameter);
         let limit = basis.limit(parameter);
         rows.push(EfficiencyRow {
             parameter,
@@ -56,8 +50,8 @@ pub(super) fn tables(
             influent: before,
             effluent: after,
             removal_percent: significant(removal, 8),
-            effluent_at_worst: significant((after * f64::sqrt(worst).exp()).min(before.max(after)), 6),
-            effluent_at_best: significant(after * (-f64::sqrt(best)).exp(), 6),
+            effluent_at_worst: significant((after * worst).min(before.max(after)), 6),
+            effluent_at_best: significant(after / best, 6),
             stage: main_stage(balance, parameter),
             limit: limit.map(|limit| limit.most),
             complies: limit.is_none_or(|limit| after <= limit.most),
@@ -66,6 +60,28 @@ pub(super) fn tables(
         });
     }
     (rows, properties)
+}
+
+/// Worst over typical effluent, and typical over best, both at least one: shares and orders of magnitude add up as
+/// independent deviations, a residual ends what came before it.
+fn uncertainty(balance: &Balance, parameter: Parameter) -> (f64, f64) {
+    let (mut worst, mut best): (f64, f64) = (0.0, 0.0);
+    for step in &balance.steps {
+        let left = step.leaving.of(parameter);
+        match step.spread.get(&parameter) {
+            Some(Spread::Factor { worst: low, best: high }) => {
+                worst = worst.hypot(*low);
+                best = best.hypot(*high);
+            }
+            Some(Spread::Residual { worst: most, best: least }) if left > 0.0 => {
+                let entering = step.entering.of(parameter);
+                worst = ((entering * worst.exp()).min(*most) / left).max(1.0).ln();
+                best = (left / (entering * (-best).exp()).min(*least)).max(1.0).ln();
+            }
+            Some(Spread::Residual { .. }) | None => {}
+        }
+    }
+    (worst.exp(), best.exp())
 }
 
 /// Where most of a parameter is removed.
@@ -143,13 +159,21 @@ pub(super) fn side_streams(basis: &DesignBasis, balance: &Balance, warnings: &mu
             Reject::Returns => push("Backwash water", step.id, step.reject, Destination::HeadOfPlant, true),
             Reject::Concentrate => {
                 let sewer = basis.receiver == Receiver::Sewer;
-                let (destination, complies) =
-                    if sewer { (Destination::Sewer, true) } else { (Destination::Unknown, false) };
-                push("Concentrate", step.id, step.reject, destination, complies);
-                let message = if sewer {
-                    "The concentrate of the reverse osmosis goes to the sewer: the utility must accept its salinity."
-                } else {
+                let above = if sewer { above_sewer_limits(basis, balance) } else { vec![] };
+                let destination = if sewer { Destination::Sewer } else { Destination::Unknown };
+                push("Concentrate", step.id, step.reject, destination, sewer && above.is_empty());
+                let message = if !sewer {
                     "The concentrate of the reverse osmosis has no destination yet: one must be found before building."
+                        .to_owned()
+                } else if above.is_empty() {
+                    "The concentrate of the reverse osmosis goes to the sewer: the utility must accept its salinity."
+                        .to_owned()
+                } else {
+                    format!(
+                        "The concentrate of the reverse osmosis is above the limits of the sewer for {}: it must be treated or \
+                         mixed before discharge.",
+                        above.join(", ")
+                    )
                 };
                 warnings.push(Warning::new(WarningCode::SideStream, message).at("project-context/discharge-point"));
             }
@@ -178,6 +202,20 @@ pub(super) fn side_streams(basis: &DesignBasis, balance: &Balance, warnings: &mu
         }
     }
     found
+}
+
+/// Names of what is above the sewer's limits in the concentrate.
+fn above_sewer_limits(basis: &DesignBasis, balance: &Balance) -> Vec<&'static str> {
+    let Some(regulation) = limits::of_country(basis.country, Receiver::Sewer) else { return vec![] };
+    let flow = balance.concentrate.max(1e-9);
+    limits::rows(regulation, Receiver::Sewer, false, 0.0)
+        .into_iter()
+        .filter(|(parameter, _, most)| {
+            parameter.has_load()
+                && balance.in_concentrate.get(parameter).is_some_and(|mass| mass * 1000.0 / flow > *most)
+        })
+        .map(|(parameter, _, _)| parameter.name())
+        .collect()
 }
 
 pub(super) fn balances(basis: &DesignBasis, balance: &Balance) -> Vec<MassBalance> {

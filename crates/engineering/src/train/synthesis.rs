@@ -1,9 +1,10 @@
-//! Builds candidate trains: gates fire by numbers, then what is still above the limits is repaired unit by unit.
+//! Builds candidate trains: gates fire by numbers and choose what stands before the biology, and which cores are tried.
 
+use super::repair::{finished, hardened, repaired_wish, sort};
 use super::{Gate, RejectedAlternative, RejectionCode, Train};
 use crate::basis::DesignBasis;
 use crate::facts::SectorKind;
-use crate::note::{Warning, WarningCode, shown};
+use crate::note::{Warning, shown};
 use crate::parameter::Parameter as P;
 use crate::process::{ProcessId as U, Stage};
 use crate::sizing::{self, Plant};
@@ -26,7 +27,15 @@ pub(super) fn plan(basis: &DesignBasis, wish: Option<&[U]>) -> Plan {
         if plan.candidates.iter().any(|(train, _)| train.units == units) {
             continue;
         }
-        plan.candidates.push((Train { name: core.name.to_owned(), units, wished: false }, plant));
+        let safer = hardened(basis, &units, &plant);
+        plan.candidates.push((Train { name: core.name.to_owned(), units: units.clone(), wished: false }, plant));
+        if let Some((more, plant)) = safer
+            && !plan.candidates.iter().any(|(train, _)| train.units == more)
+        {
+            let added: Vec<&str> = more.iter().filter(|unit| !units.contains(unit)).map(|unit| unit.name()).collect();
+            let name = format!("{} + {}", core.name, added.join(" + "));
+            plan.candidates.push((Train { name, units: more, wished: false }, plant));
+        }
     }
     if let Some(wish) = wish.filter(|wish| !wish.is_empty()) {
         let units = repaired_wish(basis, wish, &mut plan.warnings);
@@ -167,7 +176,10 @@ fn cores(basis: &DesignBasis, front: &Front, plan: &mut Plan) -> Vec<Core> {
             Core { name: "Flotation, filtration and activated carbon", units: vec![U::SandFilter, U::Gac] },
         ];
     }
-    let settles = basis.kind == SectorKind::Domestic && basis.value(P::Tss).unwrap_or(0.0) > 150.0;
+    // Raw primary sludge must be digested, which small sewage works can not run (S02: long sludge ages below 1,000 m³/d).
+    let settles = basis.kind == SectorKind::Domestic
+        && basis.value(P::Tss).unwrap_or(0.0) > 150.0
+        && basis.flow_m3_per_day.m3_per_day() >= 1000.0;
     let mut conventional = vec![U::ActivatedSludge, U::SecondaryClarifier];
     if settles {
         conventional.insert(0, U::PrimaryClarifier);
@@ -256,178 +268,6 @@ fn anaerobic(basis: &DesignBasis, front: &Front) -> Result<Vec<U>, Box<RejectedA
     }
     core.extend([U::Uasb, U::ActivatedSludge, U::SecondaryClarifier]);
     Ok(core)
-}
-
-/// The order of the catalogue, each unit once.
-fn sort(units: &mut Vec<U>) {
-    units.sort_unstable();
-    units.dedup();
-}
-
-/// Adds what the limits still need, then the sludge units the solids justify.
-fn finished(basis: &DesignBasis, mut units: Vec<U>) -> (Vec<U>, Plant) {
-    const MOST_REPAIRS: u32 = 10;
-    sort(&mut units);
-    units.extend([U::Thickener, U::Dewatering]);
-    // Water that is used again needs a residual on its way.
-    if !basis.reuse.is_empty() {
-        units.push(U::Chlorination);
-    }
-    sort(&mut units);
-    let mut plant = sizing::units(basis, &units);
-    for _ in 0..MOST_REPAIRS {
-        let Some(more) = repair(basis, &units, &plant) else { break };
-        units.extend(more);
-        sort(&mut units);
-        plant = sizing::units(basis, &units);
-    }
-    // Membranes hold back what a filter would: one of the two is enough.
-    if units.contains(&U::Ultrafiltration) && units.contains(&U::SandFilter) {
-        units.retain(|unit| *unit != U::SandFilter);
-        plant = sizing::units(basis, &units);
-    }
-    // Below 5 kg/d of dry solids a press is not worth it: the sludge is hauled as a liquid.
-    if plant.dry_solids_kg_per_day.kg_per_day() < 5.0 {
-        units.retain(|unit| !matches!(unit, U::Thickener | U::Dewatering));
-        plant = sizing::units(basis, &units);
-    }
-    (units, plant)
-}
-
-/// What is added for the first parameter that is above its design value and that something helps against.
-fn repair(basis: &DesignBasis, units: &[U], plant: &Plant) -> Option<Vec<U>> {
-    let has = |unit: U| units.contains(&unit);
-    let biology = [U::ActivatedSludge, U::ExtendedAeration, U::Sbr].into_iter().any(has);
-    let left = |parameter: P| {
-        let row = plant.efficiency.iter().find(|row| row.parameter == parameter).map(|row| row.effluent);
-        row.or_else(|| plant.properties.iter().find(|p| p.parameter == parameter).map(|p| p.leaving))
-    };
-    let filter = || {
-        let missing = !has(U::SandFilter) && !has(U::Ultrafiltration);
-        missing.then(|| vec![U::SandFilter])
-    };
-    let with_separator = |unit: U| {
-        let separator = [U::Daf, U::Lamella, U::PrimaryClarifier].into_iter().any(has);
-        (!has(unit)).then(|| if separator { vec![unit] } else { vec![unit, U::Lamella] })
-    };
-    basis.limits.iter().find_map(|limit| {
-        let found = left(limit.parameter)?;
-        let low = limit.least.is_some_and(|least| found < least);
-        if found <= limit.design && !low {
-            return None;
-        }
-        match limit.parameter {
-            P::Tss | P::Turbidity | P::HelminthEggs => filter(),
-            P::Bod5 if biology => filter(),
-            P::Bod5 | P::Cod | P::Toc | P::Color | P::Phenols | P::Surfactants => {
-                // Carbon is dear: it comes only where ozone is not enough for the limit itself.
-                let next = if !has(U::Ozone) {
-                    U::Ozone
-                } else if !has(U::Gac) && found > limit.most {
-                    U::Gac
-                } else {
-                    return None;
-                };
-                let mut more = filter().unwrap_or_default();
-                more.push(next);
-                Some(more)
-            }
-            P::Tp if biology => (!has(U::PhosphorusPrecipitation)).then(|| vec![U::PhosphorusPrecipitation]),
-            P::Tp => with_separator(U::Coagulation),
-            P::FecalColiforms | P::TotalColiforms | P::EColi => {
-                let residual = !basis.reuse.is_empty() || basis.kind == SectorKind::Supply;
-                let clear = left(P::Tss).is_none_or(|tss| tss <= 30.0);
-                let (first, second) =
-                    if residual || !clear { (U::Chlorination, U::Uv) } else { (U::Uv, U::Chlorination) };
-                let fits = |unit: U| !has(unit) && (unit != U::Uv || clear);
-                if fits(first) {
-                    Some(vec![first])
-                } else if fits(second) {
-                    Some(vec![second])
-                } else {
-                    filter()
-                }
-            }
-            P::Tds
-            | P::Conductivity
-            | P::Chlorides
-            | P::Sulfates
-            | P::Hardness
-            | P::Silica
-            | P::Sodium
-            | P::Calcium
-            | P::Magnesium
-            | P::Boron
-            | P::Fluoride
-            | P::NitrateN => (!has(U::ReverseOsmosis)).then(|| vec![U::Ultrafiltration, U::ReverseOsmosis]),
-            P::Arsenic
-            | P::Cadmium
-            | P::Chromium
-            | P::ChromiumVi
-            | P::Copper
-            | P::Lead
-            | P::Mercury
-            | P::Nickel
-            | P::Zinc
-            | P::Iron
-            | P::Manganese
-            | P::Aluminium
-            | P::Cyanide => with_separator(U::MetalsPrecipitation).or_else(filter),
-            P::OilGrease | P::Tph => (!has(U::Daf)).then(|| vec![U::Equalisation, U::Daf]).or_else(filter),
-            P::Ph => (!has(U::PhAdjustment)).then(|| vec![U::PhAdjustment]),
-            P::Temperature => (!has(U::Cooling)).then(|| vec![U::Cooling]),
-            // Nitrogen is a matter of the biology: no unit to add.
-            P::Tn | P::Tkn | P::AmmoniaN | P::Alkalinity | P::Sulfide | P::SettleableSolids | P::ChlorineResidual => {
-                None
-            }
-        }
-    })
-}
-
-/// Puts a proposed train in order and adds what its units cannot do without.
-fn repaired_wish(basis: &DesignBasis, wish: &[U], warnings: &mut Vec<Warning>) -> Vec<U> {
-    let mut units = wish.to_vec();
-    sort(&mut units);
-    let asked = units.clone();
-    units.push(U::Screening);
-    if basis.equalised {
-        units.push(U::Equalisation);
-    }
-    sort(&mut units);
-    // Each round can only add units of the catalogue, so this ends.
-    loop {
-        let missing: Vec<U> = units
-            .iter()
-            .enumerate()
-            .flat_map(|(place, unit)| {
-                let spec = unit.process().spec();
-                let before = spec.before.iter().filter(|group| !units[..place].iter().any(|u| group.contains(u)));
-                let after = spec.after.iter().filter(|group| !units[place + 1..].iter().any(|u| group.contains(u)));
-                before.chain(after).filter_map(|group| group.first().copied()).collect::<Vec<_>>()
-            })
-            .filter(|unit| !units.contains(unit))
-            .collect();
-        if missing.is_empty() {
-            break;
-        }
-        units.extend(missing);
-        sort(&mut units);
-    }
-    if sizing::units(basis, &units).dry_solids_kg_per_day.kg_per_day() >= 5.0 {
-        units.extend([U::Thickener, U::Dewatering]);
-        sort(&mut units);
-    }
-    let added: Vec<&str> = units.iter().filter(|unit| !asked.contains(unit)).map(|unit| unit.name()).collect();
-    let reordered = wish.windows(2).any(|pair| pair[0] > pair[1]);
-    if !added.is_empty() || reordered {
-        let mut message = "The proposed train was put in order".to_owned();
-        if !added.is_empty() {
-            message.push_str(&format!(" and got what its units need: {}", added.join(", ")));
-        }
-        message.push('.');
-        warnings.push(Warning::new(WarningCode::TrainRepaired, message));
-    }
-    units
 }
 
 /// The gates that only show in what was added behind the core.
