@@ -279,7 +279,12 @@ pub fn derive(sheet: &SheetReading, facts: &Facts) -> Result<DesignBasis, Unusab
         Unusable { findings }
     };
     if sheet.fields_filled == 0 {
-        return Err(unusable(&notes, Warning::new(WarningCode::SheetEmpty, "The technical sheet is empty.")));
+        let finding = Warning::new(WarningCode::SheetEmpty, "The technical sheet is empty.")
+            .at("economics-scale/wastewater-generated")
+            .at("water-quality/bod5")
+            .at("water-quality/cod")
+            .at("water-quality/tss");
+        return Err(unusable(&notes, finding));
     }
     let (kind, defaults) = quality::kind_and_defaults(sheet, facts);
     let treated =
