@@ -14,8 +14,8 @@ use crate::overlay::{Overlay, Pages};
 use crate::reader::checkpoint;
 use crate::views::{DETAIL, DETAIL_ENTRIES, DETAIL_PROPOSALS, emails, found};
 use crate::{
-    AccountDocument, Found, JobDocument, JobRead, JobStatus, ProjectDataDocument, ProjectDetail, ProjectDocument,
-    ProposalState, ReadModel, TimelineEntry, TimelineLine, ViewError, Views,
+    AccountDocument, Found, JobDocument, JobRead, ProjectDataDocument, ProjectDetail, ProjectDocument, ProposalState,
+    ReadModel, TimelineEntry, TimelineLine, ViewError, Views,
 };
 
 /// Generations of a project that are looked at for events that are not contained yet, besides those that were accepted
@@ -82,28 +82,6 @@ impl Views {
     ///
     /// [`ViewError`].
     pub async fn job(&self, owner: AccountId, proposal: ProposalId) -> Result<Option<JobRead>, ViewError> {
-        let found = self.job_with_tail(owner, proposal).await?;
-        Ok(found.map(|JobWithTail { job, contained, position, seen_at }| JobRead {
-            job: job.shown(contained),
-            position,
-            seen_at,
-        }))
-    }
-
-    /// The job as a write leaves it: as [`Views::job`], but an end without a proposal shows at once.
-    ///
-    /// # Errors
-    ///
-    /// [`ViewError`].
-    pub async fn current_job(&self, owner: AccountId, proposal: ProposalId) -> Result<Option<JobRead>, ViewError> {
-        let found = self.job_with_tail(owner, proposal).await?;
-        Ok(found.map(|JobWithTail { job, contained, position, seen_at }| {
-            let contained = contained || job.status == JobStatus::Failed;
-            JobRead { job: job.shown(contained), position, seen_at }
-        }))
-    }
-
-    async fn job_with_tail(&self, owner: AccountId, proposal: ProposalId) -> Result<Option<JobWithTail>, ViewError> {
         let key = proposal.as_uuid();
         let mut connection = self.store.pool().acquire().await?;
         // Checkpoints are read before the job: whatever the job then contains, these contained no less than they say.
@@ -114,30 +92,20 @@ impl Views {
         let mut overlay = Overlay::<JobDocument>::default();
         let mut pages = Pages::of(proposal.into());
         let models = [Model::of::<JobDocument>()];
-        let tail = pages.next(&self.store, &mut connection, &models).await?;
+        let mut tail = pages.next(&self.store, &mut connection, &models).await?;
         overlay.load(&mut connection, [key]).await?;
         let stored = overlay.documents.rows.get(&key).cloned();
-        let mut next = tail;
-        while let Some(events) = next {
+        while let Some(events) = tail {
             overlay.apply(&mut connection, &events).await?;
-            next = pages.next(&self.store, &mut connection, &models).await?;
+            tail = pages.next(&self.store, &mut connection, &models).await?;
         }
         let Some(row) = overlay.documents.rows.remove(&key) else { return Ok(None) };
         let Some(job) = row.document.filter(|job| job.owner == owner) else { return Ok(None) };
         let everywhere = stored.as_ref().and_then(|row| row.position).is_some_and(|p| p <= looked.0.unsigned_abs());
         let stored = stored.and_then(|row| row.document);
         let contained = everywhere && stored.is_some_and(|stored| stored.status == job.status);
-        Ok(Some(JobWithTail { job, contained, position: row.position, seen_at: looked.1 }))
+        Ok(Some(JobRead { job: job.shown(contained), position: row.position, seen_at: looked.1 }))
     }
-}
-
-/// A job with all events of its stream.
-struct JobWithTail {
-    job: JobDocument,
-    /// Whether every read model that shows what the job did contains its present status.
-    contained: bool,
-    position: Option<u64>,
-    seen_at: DateTime<Utc>,
 }
 
 async fn current<M: ReadModel>(

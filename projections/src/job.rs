@@ -124,13 +124,13 @@ impl JobDocument {
 
     /// The job as it may be shown: ended only if every read model that shows what it did contains the end
     /// (`contained`), since a client that sees the end looks at the project once and never again. Until then it goes on.
+    /// A cancellation shows at once: whoever asked for it reads its own write.
     pub(crate) fn shown(self, contained: bool) -> Self {
-        if contained || self.is_active() {
+        if contained || self.cancelled || self.is_active() {
             return self;
         }
         let goes_on = Self {
             status: if self.stage.is_some() { JobStatus::Processing } else { JobStatus::Queued },
-            cancelled: false,
             error_code: None,
             finished_at: None,
             result: None,
@@ -395,6 +395,7 @@ mod tests {
         history.cancel(project, proposal);
         let job = job(&history, proposal);
         assert_eq!((job.status, job.cancelled, job.progress_reached), (JobStatus::Failed, true, 0));
+        assert_eq!(job.clone().shown(false), job, "whoever cancelled it sees that at once");
         assert_eq!(job.error_code, Some(FailureCode::Cancelled));
     }
 
