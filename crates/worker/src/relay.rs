@@ -29,10 +29,13 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// Publishes until `cancel`. Errors are logged once and followed by another try.
 pub async fn run(store: Store, bus: Bus, cancel: CancellationToken) {
     let mut pause = MIN_PAUSE;
+    // For the gauge alone; until the stream was first seen all of the ledger counts as not published.
+    let mut published = 0;
     loop {
         let began = Instant::now();
         // It may be left at any point: the stream alone says how far it came.
-        let Some(Err(error)) = cancel.run_until_cancelled(publish(&store, &bus)).await else { return };
+        let Some(Err(error)) = cancel.run_until_cancelled(publish(&store, &bus, &mut published)).await else { return };
+        note_lag(*store.signals().ledger().borrow(), published);
         let status = match &error {
             // Another relay does the same work; this one stands by.
             BusError::Overtaken => BusStatus::Up,
@@ -55,28 +58,32 @@ pub async fn run(store: Store, bus: Bus, cancel: CancellationToken) {
 }
 
 /// Takes its place from the stream, then publishes what follows, until an error.
-async fn publish(store: &Store, bus: &Bus) -> Result<Infallible, BusError> {
+async fn publish(store: &Store, bus: &Bus, position: &mut u64) -> Result<Infallible, BusError> {
     let mut heads = store.signals().ledger();
     let mut stream = bus.stream(first_needed(store).await?).await?;
-    let mut position = place(store, &mut stream).await?;
+    *position = place(store, &mut stream).await?;
     let mut looked = Instant::now();
     bus.note(BusStatus::Up);
     loop {
-        heads.borrow_and_update();
+        let head = *heads.borrow_and_update();
         loop {
-            let rows = rows(store, position).await?;
+            let rows = rows(store, *position).await?;
             let Some(last) = rows.last().map(|row| row.position) else { break };
-            send(bus, position, rows).await?;
-            position = last;
-            metrics::gauge!("relay_position").set(position as f64);
+            send(bus, *position, rows).await?;
+            *position = last;
         }
+        note_lag(head, *position);
         if looked.elapsed() >= LOOK {
-            position = place(store, &mut stream).await?;
+            *position = place(store, &mut stream).await?;
             looked = Instant::now();
         }
         // This changes every 200 ms, whether or not the ledger has grown.
         heads.changed().await.map_err(BusError::database)?;
     }
+}
+
+fn note_lag(head: u64, published: u64) {
+    metrics::gauge!("relay_lag_events").set(head.saturating_sub(published) as f64);
 }
 
 /// The position of the last message in the stream.

@@ -1,11 +1,10 @@
 //! What an aggregate was at some point of history.
 
 use chrono::{DateTime, Utc};
-use domain::personal::{ERASED, ERASED_TEXT, PERSONAL};
 use domain::{Account, Project, Proposal, StreamKey, StreamKind};
 use eventstore::{AuditQuery, Stored};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::PastState;
 use super::selection::AsOf;
@@ -52,43 +51,10 @@ async fn recorded_at(app: &App, key: StreamKey, position: u64) -> Result<DateTim
 
 async fn state<A: Stored + Serialize>(app: &App, key: StreamKey, version: u64) -> Result<Value, Problem> {
     let (state, _) = app.store().load_at::<A>(key.id, Some(version)).await?;
-    serde_json::to_value(state).map(readable).map_err(|error| {
+    let mut state = serde_json::to_value(state).map_err(|error| {
         tracing::error!(error = %error, "a state cannot be written as json");
-        catalogue::INTERNAL_ERROR.into()
-    })
-}
-
-/// The value as people read it: personal values without their mark, erased ones as a word.
-fn readable(value: Value) -> Value {
-    match value {
-        Value::Object(mut members) if members.len() == 1 => {
-            if let Some(personal) = members.remove(PERSONAL) {
-                return readable(personal);
-            }
-            if members.contains_key(ERASED) {
-                return Value::from(ERASED_TEXT);
-            }
-            Value::Object(members_readable(members))
-        }
-        Value::Object(members) => Value::Object(members_readable(members)),
-        Value::Array(items) => Value::Array(items.into_iter().map(readable).collect()),
-        plain @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => plain,
-    }
-}
-
-fn members_readable(members: Map<String, Value>) -> Map<String, Value> {
-    members.into_iter().map(|(name, value)| (name, readable(value))).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn personal_values_are_shown_and_erased_ones_named() {
-        let state = json!({"name": {"$personal": "Ana"}, "tags": [{"$erased": true}, {"a": 1}], "data": {"$x": 1}});
-        assert_eq!(readable(state), json!({"name": "Ana", "tags": ["[erased]", {"a": 1}], "data": {"$x": 1}}));
-    }
+        Problem::from(catalogue::INTERNAL_ERROR)
+    })?;
+    eventstore::personal::reveal(&mut state);
+    Ok(state)
 }
