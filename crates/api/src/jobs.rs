@@ -11,8 +11,8 @@ use domain::{AccountId, JobId, Personal, Project, ProjectCommand, ProjectId, Pro
 use eventstore::{Claim, Session};
 use futures::FutureExt as _;
 use projections::{JobFilter, JobRead, JobStatus, Page};
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -227,7 +227,7 @@ fn has_a_constraints_object(preferences: &Map<String, Value>) -> bool {
 }
 
 /// What a request for a proposal came to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 enum Accepted {
     New(ProposalId),
     Reused(ProposalId),
@@ -239,7 +239,8 @@ enum Accepted {
 async fn generate(State(app): State<App>, call: Call<Generate>) -> Result<Answer, Problem> {
     let by = call.caller.account_id;
     let context = call.envelope.command(&call.caller, "request-generation");
-    let proposal = if call.envelope.has_idempotency_key() {
+    let keyed = call.envelope.has_idempotency_key();
+    let proposal = if keyed {
         ProposalId::from_uuid(Uuid::new_v5(&context.command_id, b"proposal"))
     } else {
         ProposalId::generate()
@@ -250,12 +251,23 @@ async fn generate(State(app): State<App>, call: Call<Generate>) -> Result<Answer
     let outcome = app
         .execute(context, move |session: &mut Session| {
             let (input, app) = (std::sync::Arc::clone(&input), advice.clone());
-            async move { request(session, &app, &input, proposal, by).await }.boxed()
+            async move {
+                let accepted = request(session, &app, &input, proposal, by).await?;
+                if keyed {
+                    session.answer(json!(accepted));
+                }
+                Ok(accepted)
+            }
+            .boxed()
         })
         .await?;
     let accepted = match &outcome {
         crate::command::Outcome::Done(committed) => committed.value,
-        crate::command::Outcome::Repeated(_) => Accepted::New(proposal),
+        // The key may have met a job that was under way, whose id is not made from it.
+        crate::command::Outcome::Repeated(receipt) => {
+            let kept = receipt.answer.clone().and_then(|answer| serde_json::from_value(answer).ok());
+            kept.unwrap_or(Accepted::New(proposal))
+        }
     };
     let (position, replayed) = settled(&app, by, &outcome).await;
     let (job, reused) = match accepted {

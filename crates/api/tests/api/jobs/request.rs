@@ -260,3 +260,18 @@ async fn a_repeated_request_with_the_same_key_is_the_same_job() {
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
     assert_eq!(service.events().await, before);
 }
+
+#[tokio::test]
+async fn a_repeated_key_gives_the_job_that_its_first_request_met() {
+    let service = start().await;
+    let client = service.signed_up("ana").await;
+    let id = project(&client, "North plant").await;
+    let under_way = generate(&client, &id).await;
+    let body = json!({"project_id": id, "proposal_type": "Technical"});
+    for replayed in [None, Some("true")] {
+        let reply = client.post(GENERATE).header("idempotency-key", "again").json(&body).send().await;
+        assert_eq!(reply.status, StatusCode::ACCEPTED, "{}", reply.text);
+        assert_eq!((&reply.body["jobId"], &reply.body["reused"]), (&json!(under_way), &json!(true)));
+        assert_eq!(reply.header("idempotency-replayed"), replayed);
+    }
+}

@@ -1,5 +1,6 @@
 //! A NATS server that a test may stop without disturbing others.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -26,7 +27,11 @@ impl PrivateNats {
         let binary = if fetched.exists() { fetched } else { PathBuf::from("nats-server") };
         let found = Command::new(&binary).arg("--version").stdout(Stdio::null()).status();
         if !found.is_ok_and(|status| status.success()) {
-            eprintln!("SKIPPED: no NATS server on this machine that a test could stop (./dev fetches one)");
+            // Not captured by the test runner, as what the printing macros write is.
+            _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED: no NATS server on this machine that a test could stop (./dev fetches one)"
+            );
             return None;
         }
         let directory = std::env::temp_dir().join(word("allegiant-nats-"));
