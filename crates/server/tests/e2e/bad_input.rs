@@ -5,12 +5,12 @@ use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::PATIENCE;
-use crate::support::client::{Client, sign_up};
-use crate::support::jobs::{at_rest, completed, ended, generate, job_id, project};
-use crate::support::rules;
-use crate::support::sheets::{Sheet, blank, dairy};
-use crate::support::site::Site;
+use crate::rules;
+use rig::PATIENCE;
+use rig::client::{Client, sign_up};
+use rig::jobs::{at_rest, completed, ended, generate, job_id, project};
+use rig::sheets::{Sheet, blank, dairy};
+use rig::site::Site;
 
 /// A request that must be refused.
 struct Bad {

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::chain;
-use crate::support::client::{Client, sign_up};
-use crate::support::jobs::{completed, generate, job_id, project};
-use crate::support::model::Model;
-use crate::support::sheets::dairy;
-use crate::support::site::{Site, random_key};
+use rig::chain;
+use rig::client::{Client, sign_up};
+use rig::jobs::{completed, generate, job_id, project};
+use rig::model::Model;
+use rig::sheets::dairy;
+use rig::site::{Site, random_key};
 
 /// Settings that others rely on by name.
 const PROMISED: [&str; 18] = [
@@ -214,7 +214,7 @@ async fn the_server_refuses_settings_that_would_do_harm_and_names_them() {
 #[tokio::test]
 async fn a_secret_may_come_from_a_file() {
     let mut site = Site::new().await;
-    let file = std::env::temp_dir().join(crate::support::word("allegiant-master-key-"));
+    let file = std::env::temp_dir().join(rig::word("allegiant-master-key-"));
     std::fs::write(&file, format!("{}\n", site.setting("MASTER_KEY"))).unwrap();
     site.unset("MASTER_KEY");
     site.set("MASTER_KEY_FILE", file.to_str().unwrap());
@@ -246,9 +246,7 @@ async fn a_model_that_the_provider_does_not_have_is_refused_in_production_and_wa
     );
 
     // A model that it has, or a provider that cannot be asked, is no reason not to start.
-    for (setting, value) in
-        [("OPENAI_MODEL", crate::support::model::MODEL), ("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")]
-    {
+    for (setting, value) in [("OPENAI_MODEL", rig::model::MODEL), ("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")] {
         site.set(setting, value);
         let server = site.start().await;
         Client::of(&server).get("/health/liveness").await.ok(200);
@@ -256,7 +254,7 @@ async fn a_model_that_the_provider_does_not_have_is_refused_in_production_and_wa
     site.close().await;
 }
 
-fn position(answer: &crate::support::client::Answer) -> u64 {
+fn position(answer: &rig::client::Answer) -> u64 {
     answer.header("x-event-position").expect("a write says its position").parse().unwrap()
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use yaml_rust2::{Yaml, YamlLoader};
 
 use crate::command_line::settings_in_the_manual;
-use crate::support::site::Site;
+use rig::site::Site;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 /// The services that are our binary.

@@ -5,13 +5,13 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream;
 
-use crate::support::chain;
-use crate::support::client::sign_up;
-use crate::support::gate::{Gate, Place};
-use crate::support::jobs::{completed, generate, job_id, made_exactly_one_proposal, project, proposal_of};
-use crate::support::model::Model;
-use crate::support::sheets::dairy;
-use crate::support::site::Site;
+use rig::chain;
+use rig::client::sign_up;
+use rig::gate::{Gate, Place};
+use rig::jobs::{completed, generate, job_id, made_exactly_one_proposal, project, proposal_of};
+use rig::model::Model;
+use rig::sheets::dairy;
+use rig::site::Site;
 
 /// How many sites of this file there are at a time.
 const AT_ONCE: usize = 3;

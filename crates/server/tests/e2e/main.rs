@@ -11,6 +11,6 @@ mod kills;
 mod main_job;
 mod model_calls;
 mod real_input;
+mod rules;
 mod secrets;
 mod servers_away;
-mod support;

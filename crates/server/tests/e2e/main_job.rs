@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::support::client::{Client, sign_up};
-use crate::support::jobs::{completed, generate, job_id, project, proposal_of};
-use crate::support::sheets::dairy;
-use crate::support::site::Site;
-use crate::support::{PATIENCE, chain, rules, word};
+use rig::client::{Client, sign_up};
+use rig::jobs::{completed, generate, job_id, project, proposal_of};
+use rig::sheets::dairy;
+use rig::site::Site;
+use rig::{PATIENCE, chain, word};
+
+use crate::rules;
 
 #[tokio::test]
 async fn from_signing_up_to_a_proposal_and_out_again() {
@@ -128,7 +130,7 @@ async fn from_signing_up_to_a_proposal_and_out_again() {
 
 #[tokio::test]
 async fn deleting_a_project_in_the_middle_of_a_generation_cancels_the_job() {
-    let model = crate::support::model::Model::start().await;
+    let model = rig::model::Model::start().await;
     let site = model.of(Site::new().await);
     let server = site.start().await;
     let ana = sign_up(&server).await.client;
@@ -139,7 +141,7 @@ async fn deleting_a_project_in_the_middle_of_a_generation_cancels_the_job() {
 
     ana.delete(&format!("/projects/{id}")).await.ok(204);
     ana.get(&format!("/projects/{id}")).await.problem(404, "PROJECT_NOT_FOUND");
-    let ended = crate::support::jobs::ended(&ana, job_id(&job), PATIENCE).await;
+    let ended = rig::jobs::ended(&ana, job_id(&job), PATIENCE).await;
 
     assert_eq!((&ended["errorCode"], &ended["cancelled"]), (&json!("CANCELLED"), &json!(true)));
     model.under_way(0, PATIENCE).await;

@@ -5,12 +5,12 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::support::client::{Client, sign_up};
-use crate::support::jobs::{at_rest, completed, ended, generate, job_id, project};
-use crate::support::model::{MODEL, Model};
-use crate::support::rules;
-use crate::support::sheets::dairy;
-use crate::support::site::Site;
+use crate::rules;
+use rig::client::{Client, sign_up};
+use rig::jobs::{at_rest, completed, ended, generate, job_id, project};
+use rig::model::{MODEL, Model};
+use rig::sheets::dairy;
+use rig::site::Site;
 
 /// How long a read may take, however long the model takes.
 const READ: Duration = Duration::from_secs(2);

@@ -6,11 +6,11 @@ use futures::StreamExt as _;
 use futures::stream;
 use serde_json::{Value, json};
 
-use crate::support::client::{Client, sign_up};
-use crate::support::jobs::{completed, generate, job_id, project};
-use crate::support::rules;
-use crate::support::sheets::{self, Sheet, milligrams_per_litre, number};
-use crate::support::site::Site;
+use crate::rules;
+use rig::client::{Client, sign_up};
+use rig::jobs::{completed, generate, job_id, project};
+use rig::sheets::{self, Sheet, milligrams_per_litre, number};
+use rig::site::Site;
 
 /// How many proposals are asked for at a time; five are the most that an account may have.
 const AT_ONCE: usize = 4;

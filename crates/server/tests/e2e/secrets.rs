@@ -5,12 +5,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::Row as _;
 
-use crate::support::client::{Answer, Client};
-use crate::support::jobs::{completed, ended, generate, job_id, project};
-use crate::support::model::{Model, REPEATED};
-use crate::support::sheets::dairy;
-use crate::support::site::Site;
-use crate::support::{PATIENCE, word};
+use rig::client::{Answer, Client};
+use rig::jobs::{completed, ended, generate, job_id, project};
+use rig::model::{Model, REPEATED};
+use rig::sheets::dairy;
+use rig::site::Site;
+use rig::{PATIENCE, word};
 
 /// Something that must not be found.
 struct Planted {

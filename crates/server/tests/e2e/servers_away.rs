@@ -5,13 +5,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::support::client::{Client, sign_up};
-use crate::support::jobs::{completed, generate, job_id, made_exactly_one_proposal, project};
-use crate::support::model::Model;
-use crate::support::nats::PrivateNats;
-use crate::support::sheets::dairy;
-use crate::support::site::{AWAY_COSTS_AT_MOST, Site};
-use crate::support::{PATIENCE, free_port};
+use rig::client::{Client, sign_up};
+use rig::jobs::{completed, generate, job_id, made_exactly_one_proposal, project};
+use rig::model::Model;
+use rig::nats::PrivateNats;
+use rig::sheets::dairy;
+use rig::site::{AWAY_COSTS_AT_MOST, Site};
+use rig::{PATIENCE, free_port};
 
 #[tokio::test]
 async fn nats_goes_in_the_middle_of_a_generation_and_comes_back() {

@@ -5,8 +5,8 @@
 
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
-use super::PATIENCE;
-use super::site::Site;
+use crate::PATIENCE;
+use crate::site::Site;
 
 /// The lock's first number; it has no meaning but to be ours.
 const LOCK: i32 = 7_001;

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::PATIENCE;
-use super::site::Site;
+use crate::PATIENCE;
+use crate::site::Site;
 
 /// The one model that it has.
 pub const MODEL: &str = "local-model";
@@ -50,7 +50,7 @@ impl Model {
 
     /// One that takes up to `slowest` for an answer.
     pub async fn slow(slowest: Duration) -> Self {
-        let key = format!("sk-{}", super::word("key"));
+        let key = format!("sk-{}", crate::word("key"));
         let shared = Arc::new(Shared {
             key: key.clone(),
             slowest,

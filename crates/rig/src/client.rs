@@ -4,8 +4,8 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::site::Server;
-use super::{PATIENCE, word};
+use crate::server::Server;
+use crate::{PATIENCE, word};
 
 /// Somebody who calls the interface.
 #[derive(Clone)]

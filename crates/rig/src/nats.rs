@@ -2,16 +2,13 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
-use tokio::net::TcpStream;
-
-use super::{PATIENCE, free_port, word};
-
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+use crate::process::Child;
+use crate::{PATIENCE, ROOT, free_port, listens, word};
 
 /// A NATS server with the project's own settings, on a port and a directory of its own.
+#[derive(Debug)]
 pub struct PrivateNats {
     binary: PathBuf,
     port: u16,
@@ -55,28 +52,22 @@ impl PrivateNats {
     /// Ends it as a loss of power would.
     pub fn kill(&mut self) {
         if let Some(mut running) = self.running.take() {
-            running.kill().unwrap();
-            running.wait().unwrap();
+            running.kill();
         }
     }
 
     /// Starts it again where it was, and waits until it answers.
     pub async fn go_on(&mut self) {
-        let child = Command::new(&self.binary)
+        self.kill();
+        let mut command = Command::new(&self.binary);
+        command
             .args(["--config", &format!("{ROOT}/ops/nats.conf"), "--addr", "127.0.0.1"])
             .args(["--port", &self.port.to_string(), "--store_dir", self.directory.to_str().unwrap()])
             .env("NATS_PASSWORD", &self.password)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        self.running = Some(child);
-        let port = self.port;
-        testkit::wait_until(PATIENCE, async || {
-            let greeting = tokio::time::timeout(Duration::from_secs(1), TcpStream::connect(("127.0.0.1", port))).await;
-            greeting.ok()?.ok().map(drop)
-        })
-        .await;
+            .stderr(Stdio::null());
+        self.running = Some(Child::spawn(&mut command));
+        testkit::wait_until(PATIENCE, async || listens(self.port).await.then_some(())).await;
     }
 }
 

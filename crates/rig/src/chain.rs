@@ -5,7 +5,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::site::Site;
+use crate::site::Site;
 
 /// Microseconds from 1970-01-01 to 2000-01-01.
 const UNIX_TO_2000: i64 = 946_684_800_000_000;
@@ -19,7 +19,11 @@ pub async fn export(site: &Site) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Follows the chain from its beginning. Returns the number of events, or the first position at which it breaks.
+/// Follows the chain from its beginning. Returns the number of events.
+///
+/// # Errors
+///
+/// The first position at which it breaks.
 pub fn follow(lines: &[String]) -> Result<u64, u64> {
     let mut previous = [0_u8; 32];
     for (line, position) in lines.iter().zip(1_u64..) {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::PATIENCE;
-use super::client::Client;
-use super::sheets::Sheet;
-use super::site::Site;
+use crate::PATIENCE;
+use crate::client::Client;
+use crate::sheets::Sheet;
+use crate::site::Site;
 
 /// The stages whose step has an output that is kept.
 pub const STEPS: [&str; 7] = ["sheet", "basis", "trains", "sizing", "costs", "narrative", "checks"];

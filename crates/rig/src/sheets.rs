@@ -53,12 +53,12 @@ impl Sheet {
 
 /// A cheese dairy with 230 m³ of wastewater a day; it lives in this project.
 pub fn dairy() -> Sheet {
-    Sheet::read(include_str!("../../../../engineering/tests/sheets/dairy-cheese-230.json"))
+    Sheet::read(include_str!("../../engineering/tests/sheets/dairy-cheese-230.json"))
 }
 
 /// A hotel of which little is known; it lives in this project.
 pub fn hotel() -> Sheet {
-    Sheet::read(include_str!("../../../../engineering/tests/sheets/hotel-thin-data.json"))
+    Sheet::read(include_str!("../../engineering/tests/sheets/hotel-thin-data.json"))
 }
 
 /// A sheet with nothing on it.
