@@ -38,7 +38,7 @@ pub struct AuditEvent {
     position: u64,
     /// Its identity.
     id: Uuid,
-    /// `account`, `project` or `proposal`.
+    /// `account`, `project`, `proposal` or `store`.
     stream_type: String,
     /// Which one.
     stream_id: String,
@@ -144,7 +144,7 @@ pub struct PastState {
 /// With `Accept: application/x-ndjson` the whole selection is streamed, one event a line.
 #[utoipa::path(get, path = "/audit/events", tag = TAG,
     params(
-        ("stream_type" = Option<String>, Query, description = "`account`, `project` or `proposal`"),
+        ("stream_type" = Option<String>, Query, description = "`account`, `project`, `proposal` or `store`"),
         ("stream_id" = Option<Uuid>, Query, description = "Which one"),
         ("event_type" = Option<String>, Query, description = "Types, separated by commas"),
         ("actor_id" = Option<Uuid>, Query, description = "Who acted"),
@@ -175,7 +175,7 @@ async fn events(State(app): State<App>, call: Call<Selection>) -> Result<Respons
 /// With `as_of`, a position or a time, the state as it was then.
 #[utoipa::path(get, path = "/audit/streams/{type}/{id}", tag = TAG,
     params(
-        ("type" = String, Path, description = "`account`, `project` or `proposal`"),
+        ("type" = String, Path, description = "`account`, `project`, `proposal` or `store`"),
         ("id" = Uuid, Path, description = "Which one"),
         ("as_of" = Option<String>, Query, description = "A position, or a time"),
         ("order" = Option<String>, Query, description = "`asc` or `desc`"),

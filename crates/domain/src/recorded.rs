@@ -7,9 +7,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{AccountEvent, AccountId, ProjectEvent, ProjectId, ProposalEvent, ProposalId, account::Role};
+use crate::{AccountEvent, AccountId, ProjectEvent, ProjectId, ProposalEvent, ProposalId, StoreEvent, account::Role};
 
-/// The three kinds of stream. They sort in the order in which one append writes them.
+/// The four kinds of stream. They sort in the order in which one append writes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StreamKind {
@@ -19,6 +19,8 @@ pub enum StreamKind {
     Project,
     /// One proposal: its generation, from the request on, and its result.
     Proposal,
+    /// The store as a whole: its epochs.
+    Store,
 }
 
 impl StreamKind {
@@ -29,6 +31,7 @@ impl StreamKind {
             Self::Account => "account",
             Self::Project => "project",
             Self::Proposal => "proposal",
+            Self::Store => "store",
         }
     }
 }
@@ -48,7 +51,8 @@ impl FromStr for StreamKind {
     type Err = NotAStreamKind;
 
     fn from_str(text: &str) -> Result<Self, NotAStreamKind> {
-        [Self::Account, Self::Project, Self::Proposal].into_iter().find(|k| k.as_str() == text).ok_or(NotAStreamKind)
+        let all = [Self::Account, Self::Project, Self::Proposal, Self::Store];
+        all.into_iter().find(|kind| kind.as_str() == text).ok_or(NotAStreamKind)
     }
 }
 
@@ -170,6 +174,8 @@ pub enum Fact {
     Project(ProjectEvent),
     /// To a proposal.
     Proposal(ProposalEvent),
+    /// To the store as a whole.
+    Store(StoreEvent),
 }
 
 /// One event of one stream, as it was recorded.
@@ -195,7 +201,7 @@ impl Recorded {
     pub fn account(&self) -> Option<(AccountId, &AccountEvent)> {
         match &self.fact {
             Fact::Account(event) => Some((AccountId::from_uuid(self.stream.id), event)),
-            Fact::Project(_) | Fact::Proposal(_) => None,
+            Fact::Project(_) | Fact::Proposal(_) | Fact::Store(_) => None,
         }
     }
 
@@ -204,7 +210,7 @@ impl Recorded {
     pub fn project(&self) -> Option<(ProjectId, &ProjectEvent)> {
         match &self.fact {
             Fact::Project(event) => Some((ProjectId::from_uuid(self.stream.id), event)),
-            Fact::Account(_) | Fact::Proposal(_) => None,
+            Fact::Account(_) | Fact::Proposal(_) | Fact::Store(_) => None,
         }
     }
 
@@ -213,7 +219,7 @@ impl Recorded {
     pub fn proposal(&self) -> Option<(ProposalId, &ProposalEvent)> {
         match &self.fact {
             Fact::Proposal(event) => Some((ProposalId::from_uuid(self.stream.id), event)),
-            Fact::Account(_) | Fact::Project(_) => None,
+            Fact::Account(_) | Fact::Project(_) | Fact::Store(_) => None,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cqrs_es::DomainEvent;
-use domain::{AccountEvent, ProjectEvent, ProposalEvent};
+use domain::{AccountEvent, ProjectEvent, ProposalEvent, StoreEvent};
 use serde_json::Value;
 
 fn root() -> PathBuf {
@@ -48,6 +48,7 @@ fn every_shape_ever_stored_is_readable_and_listed_in_the_table_of_events() {
         ("account", read_again::<AccountEvent>("account")),
         ("project", read_again::<ProjectEvent>("project")),
         ("proposal", read_again::<ProposalEvent>("proposal")),
+        ("store", read_again::<StoreEvent>("store")),
     ]
     .into_iter()
     .flat_map(|(kind, types)| types.into_iter().map(move |event_type| (kind.to_owned(), event_type)))
@@ -67,8 +68,12 @@ fn every_shape_ever_stored_is_readable_and_listed_in_the_table_of_events() {
 #[test]
 fn every_variant_has_a_stored_example() {
     // The compiler knows the variants; this counts them by the arms of `event_type`.
-    for (file, kind) in [("account.rs", "account"), ("project/event.rs", "project"), ("proposal/event.rs", "proposal")]
-    {
+    for (file, kind) in [
+        ("account.rs", "account"),
+        ("project/event.rs", "project"),
+        ("proposal/event.rs", "proposal"),
+        ("store.rs", "store"),
+    ] {
         let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file)).unwrap();
         let arms = source.split("fn event_type").nth(1).unwrap().split("fn event_version").next().unwrap();
         let variants = arms.matches("Self::").count();

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use cqrs_es::persist::SerializedEvent;
 use cqrs_es::{Aggregate, DomainEvent};
-use domain::{Account, Metadata, Project, Proposal, Recorded, StreamKey, StreamKind};
+use domain::{Account, Metadata, Project, Proposal, Recorded, StoreLife, StreamKey, StreamKind};
 use serde::Deserialize;
 use serde_json::Value;
 use sqlx::postgres::PgRow;
@@ -119,6 +119,7 @@ impl StoredEvent {
             StreamKind::Account => Account::fact(self.event::<Account>(keys)?),
             StreamKind::Project => Project::fact(self.event::<Project>(keys)?),
             StreamKind::Proposal => Proposal::fact(self.event::<Proposal>(keys)?),
+            StreamKind::Store => StoreLife::fact(self.event::<StoreLife>(keys)?),
         };
         Ok(Recorded { stream, sequence, event_id, recorded_at, metadata, fact })
     }

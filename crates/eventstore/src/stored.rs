@@ -2,7 +2,7 @@
 
 use cqrs_es::Aggregate;
 use cqrs_es::persist::EventUpcaster;
-use domain::{Account, Fact, Project, Proposal, StreamKind};
+use domain::{Account, Fact, Project, Proposal, StoreLife, StreamKind};
 use sha2::{Digest, Sha256};
 
 /// An aggregate with a kind of stream of its own.
@@ -60,6 +60,19 @@ impl Stored for Proposal {
 
     fn fact(event: Self::Event) -> Fact {
         Fact::Proposal(event)
+    }
+
+    fn upcasters() -> &'static [Box<dyn EventUpcaster>] {
+        &[]
+    }
+}
+
+impl Stored for StoreLife {
+    const KIND: StreamKind = StreamKind::Store;
+    const SHAPE: u32 = 1;
+
+    fn fact(event: Self::Event) -> Fact {
+        Fact::Store(event)
     }
 
     fn upcasters() -> &'static [Box<dyn EventUpcaster>] {

@@ -1,7 +1,7 @@
 //! What an aggregate was at some point of history.
 
 use chrono::{DateTime, Utc};
-use domain::{Account, Project, Proposal, StreamKey, StreamKind};
+use domain::{Account, Project, Proposal, StoreLife, StreamKey, StreamKind};
 use eventstore::{AuditQuery, Stored};
 use serde::Serialize;
 use serde_json::Value;
@@ -24,6 +24,7 @@ pub(super) async fn at(app: &App, key: StreamKey, as_of: AsOf) -> Result<PastSta
         StreamKind::Account => state::<Account>(app, key, version).await?,
         StreamKind::Project => state::<Project>(app, key, version).await?,
         StreamKind::Proposal => state::<Proposal>(app, key, version).await?,
+        StreamKind::Store => state::<StoreLife>(app, key, version).await?,
     };
     Ok(PastState {
         stream_type: key.kind.as_str(),

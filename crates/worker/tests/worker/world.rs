@@ -332,7 +332,7 @@ impl World {
             .into_iter()
             .map(|recorded| match recorded.fact {
                 Fact::Proposal(event) => event,
-                Fact::Account(_) | Fact::Project(_) => panic!("the stream is a proposal's"),
+                Fact::Account(_) | Fact::Project(_) | Fact::Store(_) => panic!("the stream is a proposal's"),
             })
             .collect()
     }
