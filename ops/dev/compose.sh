@@ -14,8 +14,9 @@ compose_secrets() {
   printf '%s' "nats://allegiant:$nats@nats:4222" >"$dir/nats_url"
   printf '%s' "redis://default:$redis@redis:6379" >"$dir/redis_url"
   [[ -s $dir/master_key ]] || head -c 32 /dev/urandom | base64 >"$dir/master_key"
+  [[ -s $dir/signing_key ]] || head -c 32 /dev/urandom | base64 >"$dir/signing_key"
   [[ -e $dir/openai_api_key ]] || printf '%s' "${OPENAI_API_KEY-}" >"$dir/openai_api_key"
-  say "the secrets are in $dir; keep master_key safe: without it personal data cannot be read"
+  say "the secrets are in $dir; keep master_key safe, without which personal data cannot be read, and signing_key secret"
 }
 
 compose_secret() {

@@ -154,6 +154,7 @@ give() {
 print_exports() {
   local given
   [[ -z ${MASTER_KEY_FILE-} || $1 != "$DEV" ]] || EXPORTS+=("MASTER_KEY_FILE=$MASTER_KEY_FILE")
+  [[ -z ${SIGNING_KEY_FILE-} || $1 != "$DEV" ]] || EXPORTS+=("SIGNING_KEY_FILE=$SIGNING_KEY_FILE")
   for given in "${EXPORTS[@]}"; do printf 'export %s=%q\n' "${given%%=*}" "${given#*=}"; done
 }
 

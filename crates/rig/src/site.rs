@@ -67,6 +67,7 @@ impl Site {
             ("NATS_URL", "nats://allegiant:x@127.0.0.1:1".to_owned()),
             ("REDIS_URL", "redis://default:x@127.0.0.1:1".to_owned()),
             ("MASTER_KEY", random_key()),
+            ("SIGNING_KEY", random_key()),
             ("PORT", "0".to_owned()),
             ("ENVIRONMENT", "development".to_owned()),
             ("RATE_LIMITS", "off".to_owned()),

@@ -39,6 +39,10 @@ pub async fn run(settings: Serve, clock: Clock) -> Result<(), Failure> {
     let stop = stop_on_signals()?;
     let store = open_store(&settings, clock.clone()).await?;
     let (drafter, confirmed) = drafter(&settings, clock).await?;
+    match &settings.signing_key {
+        Some(key) => tracing::info!(key.id = key.key_id(), "evidence is signed with this key"),
+        None => tracing::info!("no SIGNING_KEY: nothing is signed"),
+    }
     let bus = bus(&settings, &store).await?;
     let limiter = Limiter::new(Some(&settings.redis_url), &format!("allegiant:{}", store.store_id().simple()))
         .map(Arc::new)

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use eventstore::MasterKey;
+use eventstore::{MasterKey, SigningKey};
 use ipnet::IpNet;
 
 /// One setting, as the manual shows it.
@@ -40,6 +40,11 @@ pub const SETTINGS: &[Setting] = &[
     secret("NATS_URL", "required", "NATS with JetStream, 2.10 or newer"),
     secret("REDIS_URL", "required", "Redis, for rate limits shared by instances"),
     secret("MASTER_KEY", "required", "32 bytes in base64: wraps the keys of personal data, signs sessions"),
+    secret(
+        "SIGNING_KEY",
+        "required in production",
+        "32 bytes in base64: the seed of the Ed25519 key that signs evidence",
+    ),
     setting("CORS_ORIGINS", "http://localhost:3000", "origins of web clients, separated by commas"),
     setting("TRUSTED_PROXIES", "none", "networks whose X-Forwarded-For counts, separated by commas"),
     setting("RATE_LIMITS", "on", "on or off; off is refused in production"),
@@ -185,6 +190,14 @@ pub fn master_key(reader: &Reader<'_>) -> Result<MasterKey, SettingError> {
         .map_err(|_| SettingError::Invalid { name: "MASTER_KEY", why: "not 32 bytes in base64".to_owned() })
 }
 
+/// Reads the signing key. Without it nothing is signed.
+pub fn signing_key(reader: &Reader<'_>) -> Result<Option<SigningKey>, SettingError> {
+    let Some(text) = reader.optional("SIGNING_KEY")? else { return Ok(None) };
+    SigningKey::from_base64(&text)
+        .map(Some)
+        .map_err(|_| SettingError::Invalid { name: "SIGNING_KEY", why: "not 32 bytes in base64".to_owned() })
+}
+
 /// How logs look.
 pub struct Logs {
     /// As a tracing filter.
@@ -226,6 +239,8 @@ pub struct Serve {
     pub redis_url: String,
     /// The master key.
     pub master_key: MasterKey,
+    /// The key that signs evidence; there is always one in production.
+    pub signing_key: Option<SigningKey>,
     /// Origins of web clients.
     pub cors_origins: Vec<String>,
     /// Networks of proxies.
@@ -260,6 +275,10 @@ impl Serve {
             }
             _ => return Err(SettingError::Invalid { name: "RATE_LIMITS", why: "neither on nor off".to_owned() }),
         };
+        let signing_key = signing_key(reader)?;
+        if environment == Environment::Production && signing_key.is_none() {
+            return Err(SettingError::Missing("SIGNING_KEY"));
+        }
         let public_url = reader.optional("PUBLIC_URL")?;
         if let Some(url) = &public_url {
             origin("PUBLIC_URL", url)?;
@@ -275,6 +294,7 @@ impl Serve {
             nats_url: reader.required("NATS_URL")?,
             redis_url: reader.required("REDIS_URL")?,
             master_key: master_key(reader)?,
+            signing_key,
             cors_origins,
             trusted_proxies: networks(&reader.list("TRUSTED_PROXIES", "")?)?,
             rate_limits,
@@ -378,6 +398,14 @@ mod tests {
         assert!(read(&[("RATE_LIMITS", "off")]).is_ok_and(|settings| !settings.rate_limits));
         let refused = refusal(&[("RATE_LIMITS", "off"), ("ENVIRONMENT", "production")]);
         assert_eq!(refused, "RATE_LIMITS: off is refused in production");
+    }
+
+    #[test]
+    fn production_signs_its_checkpoints() {
+        assert!(read(&[]).is_ok_and(|settings| settings.signing_key.is_none()));
+        assert_eq!(refusal(&[("ENVIRONMENT", "production")]), "SIGNING_KEY is not set");
+        assert!(read(&[("ENVIRONMENT", "production"), ("SIGNING_KEY", KEY)]).is_ok_and(|s| s.signing_key.is_some()));
+        assert_eq!(refusal(&[("SIGNING_KEY", "s3cret")]), "SIGNING_KEY: not 32 bytes in base64");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use rig::sheets::dairy;
 use rig::site::{Site, random_key};
 
 /// Settings that others rely on by name.
-const PROMISED: [&str; 18] = [
+const PROMISED: [&str; 19] = [
     "HOST",
     "PORT",
     "PUBLIC_URL",
@@ -27,6 +27,7 @@ const PROMISED: [&str; 18] = [
     "OPENAI_BASE_URL",
     "OPENAI_MODEL",
     "MASTER_KEY",
+    "SIGNING_KEY",
     "ENVIRONMENT",
     "DATABASE_CONNECTIONS",
     "LOG",
@@ -201,6 +202,17 @@ async fn the_server_refuses_settings_that_would_do_harm_and_names_them() {
     site.unset("MASTER_KEY");
     assert!(site.refused().await.contains("MASTER_KEY"));
     site.set("MASTER_KEY", right);
+
+    let signing_key = site.setting("SIGNING_KEY").to_owned();
+    site.unset("SIGNING_KEY");
+    site.set("ENVIRONMENT", "production");
+    site.set("RATE_LIMITS", "on");
+    assert!(site.refused().await.contains("SIGNING_KEY"));
+    site.set("ENVIRONMENT", "development");
+    site.set("SIGNING_KEY", "dG9vIHNob3J0");
+    let said = site.refused().await;
+    assert!(said.contains("SIGNING_KEY") && !said.contains("dG9vIHNob3J0"), "{said}");
+    site.set("SIGNING_KEY", signing_key);
 
     site.set("PORT", "eighty");
     assert!(site.refused().await.contains("PORT"));

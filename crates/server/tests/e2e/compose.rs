@@ -36,7 +36,7 @@ async fn the_compose_file_sets_only_variables_that_the_binary_reads() {
             assert!(known.contains(setting), "{service} sets {variable}, which the binary does not read");
         }
     }
-    let required = ["DATABASE_URL", "NATS_URL", "REDIS_URL", "MASTER_KEY"];
+    let required = ["DATABASE_URL", "NATS_URL", "REDIS_URL", "MASTER_KEY", "SIGNING_KEY"];
     let of_server = keys(&compose["services"]["server"]["environment"]);
     for setting in required {
         let given = of_server.iter().any(|variable| variable.strip_suffix("_FILE").unwrap_or(variable) == setting);

@@ -74,6 +74,7 @@ async fn personal_strings_and_secrets_are_in_no_event_log_metric_problem_or_mess
     let mut search = Search::default();
     search.know("the API key", &model.key);
     search.know("the master key", site.setting("MASTER_KEY"));
+    search.know("the signing key", site.setting("SIGNING_KEY"));
     for (what, setting) in [
         ("the database's password", "DATABASE_URL"),
         ("the bus's password", "NATS_URL"),
