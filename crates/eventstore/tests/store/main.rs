@@ -8,6 +8,7 @@ mod chain;
 mod claims;
 mod concurrency;
 mod connection_loss;
+mod epochs;
 mod interop;
 mod migrations;
 mod personal;
