@@ -220,7 +220,8 @@ async fn exists(app: &App, key: StreamKey, subject: Option<Uuid>) -> Result<bool
 
 async fn page(app: &App, query: AuditQuery, envelope: &Envelope) -> Result<Answer, Problem> {
     let page = app.store().audit(query).await?;
-    let next_cursor = page.next.map(cursor::write);
+    let epoch = app.store().epoch();
+    let next_cursor = page.next.map(|position| cursor::write(position, epoch));
     let items = page.events.into_iter().map(AuditEvent::from).collect();
     let body = AuditEvents { items, next_cursor, position: page.head };
     Ok(Answer::ok(&body)?.position(Some(page.head)).next_cursor(body.next_cursor.as_deref(), envelope))

@@ -1,6 +1,7 @@
 //! One call of a route: who calls, and what they say. The extractors here keep the order in which refusals win: 401,
 //! 403, 429, then the body (413, 415, 400), the idempotency key, and then everything that is wrong with any value (422).
 
+mod ahead;
 mod body;
 mod caller;
 mod envelope;
@@ -56,6 +57,8 @@ pub struct Parts<'a> {
     pub query: Fields<'a>,
     /// The members of the body; none if there is no body.
     pub body: Fields<'a>,
+    /// The store's epoch, in which cursors must have been given out.
+    pub epoch: u32,
     whole_body: &'a Map<String, Value>,
     errors: &'a RefCell<Vec<FieldError>>,
 }
@@ -141,7 +144,8 @@ async fn read<T: Input>(app: &App, request: Request, scope: &str) -> Result<(T, 
     let (mut parts, body) = request.into_parts();
     let path = path_values(&mut parts, app).await?;
     let body = body::read(app, &parts.headers, body, T::BODY).await?;
-    let envelope = Envelope::new(parts, body.sha256, scope, app.store().epoch())?;
+    let lost = ahead::matches_a_lost_state(app, &parts.headers).await;
+    let envelope = Envelope::new(parts, body.sha256, scope, app.store().epoch())?.matching_a_lost_state(lost);
     let query = envelope::query_values(envelope.query());
     let errors = RefCell::new(vec![]);
     body.note_faults(&errors);
@@ -150,6 +154,7 @@ async fn read<T: Input>(app: &App, request: Request, scope: &str) -> Result<(T, 
             path: Fields::text_only("path", &path, &errors),
             query: Fields::text_only("query", &query, &errors),
             body: body.fields(&errors),
+            epoch: app.store().epoch(),
             whole_body: &body.members,
             errors: &errors,
         };

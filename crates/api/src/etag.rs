@@ -2,14 +2,17 @@
 
 use std::fmt;
 
+use domain::store::FIRST_EPOCH;
 use sha2::{Digest as _, Sha256};
 
 /// A strong entity tag, with its quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Etag(String);
 
+/// Characters of the digest in a list's tag.
+const DIGEST: usize = 8;
 /// A version that no resource has.
-const NO_VERSION: u64 = u64::MAX;
+pub(crate) const NO_VERSION: u64 = u64::MAX;
 
 impl Etag {
     /// The tag of a resource: `version` is that of the last event that changed what a write to it can change, `position`
@@ -31,7 +34,7 @@ impl Etag {
         if query.is_empty() {
             return Self(format!("\"l-{position}{epoch}\""));
         }
-        let digest = hex::encode(&Sha256::digest(query)[..4]);
+        let digest = hex::encode(&Sha256::digest(query)[..DIGEST / 2]);
         Self(format!("\"l-{position}{epoch}-{digest}\""))
     }
 
@@ -48,8 +51,6 @@ impl fmt::Display for Etag {
     }
 }
 
-const FIRST_EPOCH: u32 = 1;
-
 /// The version that `If-Match` names, if it names one: the part before the first dash. `*` names none. What is no tag of
 /// ours, a tag from another epoch, or a list of tags with different versions, fits no version.
 pub(crate) fn expected_version(headers: &[&str], epoch: u32) -> Option<u64> {
@@ -63,15 +64,38 @@ pub(crate) fn expected_version(headers: &[&str], epoch: u32) -> Option<u64> {
 }
 
 fn version_of(tag: &str, epoch: u32) -> u64 {
-    let read = || {
-        let mut parts = tag.strip_prefix('"')?.strip_suffix('"')?.split('-').map(str::parse::<u64>);
-        let version = parts.next()?.ok()?;
-        let Some(position) = parts.next() else { return Some(version) };
-        position.ok()?;
-        let theirs = parts.next().unwrap_or(Ok(FIRST_EPOCH.into())).ok()?;
-        (theirs == u64::from(epoch) && parts.next().is_none()).then_some(version)
+    read(tag, epoch).map_or(NO_VERSION, |(version, _)| version)
+}
+
+/// The highest position in tags of this epoch, of resources or lists; 0 if there is none.
+pub(crate) fn highest_position<'a>(headers: impl Iterator<Item = &'a str>, epoch: u32) -> u64 {
+    let tags = headers.flat_map(|header| header.split(',')).map(|tag| tag.trim().trim_start_matches("W/"));
+    let positions = tags.filter_map(|tag| match tag.strip_prefix("\"l-") {
+        Some(list) => position_in_list(list.strip_suffix('"')?, epoch),
+        None => read(tag, epoch)?.1,
+    });
+    positions.max().unwrap_or(0)
+}
+
+/// Version and position of a resource's tag of this epoch.
+fn read(tag: &str, epoch: u32) -> Option<(u64, Option<u64>)> {
+    let mut parts = tag.strip_prefix('"')?.strip_suffix('"')?.split('-').map(str::parse::<u64>);
+    let version = parts.next()?.ok()?;
+    let Some(position) = parts.next() else { return Some((version, None)) };
+    let position = position.ok()?;
+    let theirs = parts.next().unwrap_or(Ok(FIRST_EPOCH.into())).ok()?;
+    (theirs == u64::from(epoch) && parts.next().is_none()).then_some((version, Some(position)))
+}
+
+/// What follows is the epoch, unless it is the first, and a digest of eight characters, unless nothing was asked for.
+fn position_in_list(rest: &str, epoch: u32) -> Option<u64> {
+    let mut parts = rest.split('-');
+    let position = parts.next()?.parse().ok()?;
+    let theirs = match parts.next() {
+        Some(part) if part.len() < DIGEST => part.parse().ok()?,
+        Some(_) | None => FIRST_EPOCH,
     };
-    read().unwrap_or(NO_VERSION)
+    (theirs == epoch).then_some(position)
 }
 
 #[cfg(test)]
@@ -111,6 +135,20 @@ mod tests {
         assert_eq!(expected_version(&["\"17-90488\""], 2), Some(NO_VERSION));
         assert_eq!(expected_version(&["\"17-90488-2\""], 2), Some(17));
         assert_eq!(expected_version(&["\"17\""], 2), Some(17));
+    }
+
+    #[test]
+    fn positions_are_read_from_tags_of_this_epoch_alone() {
+        let highest = |tags: &str, epoch| highest_position([tags].into_iter(), epoch);
+        assert_eq!(highest("\"17-5\", W/\"1-9\", \"3\", *, x", 1), 9);
+        assert_eq!(highest("\"17-5\", \"1-9-2\"", 2), 9);
+        assert_eq!(highest("\"17-5-2\"", 1), 0);
+        for epoch in [1, 2] {
+            for query in ["", "page=2"] {
+                let tag = Etag::list(41, query, epoch).to_string();
+                assert_eq!([highest(&tag, epoch), highest(&tag, 3)], [41, 0], "{tag}");
+            }
+        }
     }
 
     #[test]

@@ -406,7 +406,7 @@ impl Input for List {
             filter: query.choice("status", filter).optional(),
             project: query.id("project_id").optional(),
             limit: u32::try_from(limit).ok()?,
-            after: cursor::read(query),
+            after: cursor::read(parts),
         })
     }
 }
@@ -438,8 +438,9 @@ async fn list(State(app): State<App>, call: Call<List>) -> Result<Answer, Proble
     let now = app.clock().now();
     let page = Page { limit: limit + 1, before: cursor::still_valid(after, now)? };
     let ((mut found, seen_at), position) = in_time(app.views().jobs(&reader, filter, project, page).await?, &reader)?;
-    let next =
-        cursor::next(&mut found, limit, now, |item| (item.document.requested_at, item.document.proposal.as_uuid()));
+    let next = cursor::next(&mut found, limit, (now, app.store().epoch()), |item| {
+        (item.document.requested_at, item.document.proposal.as_uuid())
+    });
     let view = |item: projections::Found<projections::JobDocument>| {
         JobView::from(JobRead { job: item.document, position: Some(item.position), seen_at })
     };

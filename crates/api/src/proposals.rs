@@ -108,7 +108,7 @@ impl Input for List {
         let project = parts.path.id("project_id").required();
         let status = parts.query.choice("status", ProposalStatus::named).optional();
         let limit = parts.query.integer("limit", 1..=100).optional().unwrap_or(100);
-        let after = cursor::read(&parts.query);
+        let after = cursor::read(parts);
         Some(Self { project: project?, status, limit: u32::try_from(limit).ok()?, after })
     }
 }
@@ -142,7 +142,9 @@ async fn list(State(app): State<App>, call: Call<List>) -> Result<Answer, Proble
     let page = Page { limit: limit + 1, before: cursor::still_valid(after, now)? };
     let (found, position) = in_time(app.views().proposals(&reader, project, status, page).await?, &reader)?;
     let mut found = found.ok_or(catalogue::PROJECT_NOT_FOUND)?;
-    let next = cursor::next(&mut found, limit, now, |item| (item.document.created_at, item.document.id.as_uuid()));
+    let next = cursor::next(&mut found, limit, (now, app.store().epoch()), |item| {
+        (item.document.created_at, item.document.id.as_uuid())
+    });
     let proposals: Vec<ProposalView> = found.into_iter().map(|item| item.document.into()).collect();
     Ok(Answer::ok(&proposals)?.position(Some(position)).next_cursor(next.as_deref(), &call.envelope))
 }

@@ -52,7 +52,7 @@ impl Input for List {
     fn read(parts: &Parts<'_>) -> Option<Self> {
         let project = parts.path.id("id").required();
         let limit = parts.query.integer("limit", 1..=100).optional().unwrap_or(50);
-        let after = cursor::read(&parts.query);
+        let after = cursor::read(parts);
         Some(Self { project: project?, limit: u32::try_from(limit).ok()?, after })
     }
 }
@@ -73,7 +73,7 @@ async fn list(State(app): State<App>, call: Call<List>) -> Result<Answer, Proble
     let page = Page { limit: limit + 1, before: cursor::still_valid(after, now)? };
     let (found, position) = in_time(app.views().timeline(&reader, project, page).await?, &reader)?;
     let mut lines = found.ok_or(catalogue::PROJECT_NOT_FOUND)?;
-    let next = cursor::next(&mut lines, limit, now, |line| (line.entry.began_at, line.entry.id));
+    let next = cursor::next(&mut lines, limit, (now, app.store().epoch()), |line| (line.entry.began_at, line.entry.id));
     let entries: Vec<EntryView> = lines.into_iter().map(EntryView::from).collect();
     Ok(Answer::ok(&entries)?.position(Some(position)).next_cursor(next.as_deref(), &call.envelope))
 }

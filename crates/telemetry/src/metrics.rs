@@ -69,6 +69,10 @@ fn describe() {
     describe_histogram!(names::HTTP_REQUEST_SECONDS, Unit::Seconds, "From the request's head to the answer's head.");
     describe_gauge!(names::HTTP_REQUESTS_IN_FLIGHT, "Requests being answered now.");
     describe_counter!(names::RATE_LIMITED_TOTAL, "Requests refused with 429.");
+    describe_counter!(
+        names::CLIENT_POSITIONS_AHEAD_TOTAL,
+        "Requests that name a position which the ledger has not reached."
+    );
     describe_counter!(names::COMMANDS_TOTAL, "Commands decided.");
     describe_histogram!(names::COMMAND_SECONDS, Unit::Seconds, "From loading to the commit, waits included.");
     describe_gauge!(names::LEDGER_PENDING_EVENTS, "Appended events that have no ledger position yet.");

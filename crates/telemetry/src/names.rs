@@ -12,6 +12,10 @@ pub const HTTP_REQUESTS_IN_FLIGHT: &str = "http_requests_in_flight";
 /// Counter, by `route`: requests refused with 429.
 pub const RATE_LIMITED_TOTAL: &str = "rate_limited_total";
 
+/// Counter, by `header` (if-match, if-none-match, x-min-position): requests that name a position which the ledger has not
+/// reached, as clients do that have seen a newer state than the one that was restored.
+pub const CLIENT_POSITIONS_AHEAD_TOTAL: &str = "client_positions_ahead_total";
+
 /// Counter, by `command`, `outcome`: commands decided.
 pub const COMMANDS_TOTAL: &str = "commands_total";
 /// Histogram, by `command`: from loading to the commit, waits included.

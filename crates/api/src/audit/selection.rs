@@ -6,7 +6,7 @@ use eventstore::AuditQuery;
 use uuid::Uuid;
 
 use crate::call::{Input, Parts};
-use crate::fields::Fields;
+use crate::cursor::OTHER_EPOCH;
 use crate::problem::Fault;
 
 /// Most events of one page.
@@ -28,7 +28,7 @@ impl Input for Selection {
 
     fn read(parts: &Parts<'_>) -> Option<Self> {
         let fields = parts.query;
-        let mut query = paging(fields)?;
+        let mut query = paging(parts)?;
         query.stream_kind = fields.choice("stream_type", |word| word.parse::<StreamKind>().ok()).optional();
         query.stream_id = fields.id::<Uuid>("stream_id").optional();
         query.event_types = fields
@@ -77,14 +77,15 @@ impl Input for StreamInput {
         let as_of = parts.query.text("as_of", 1..=64);
         let as_of =
             as_of.convert(|text| as_of_named(&text), Fault::Format, "This must be a position or a time.").optional();
-        let query = paging(parts.query);
+        let query = paging(parts);
         let (kind, id) = (kind?, id?);
         let query = AuditQuery { stream_kind: Some(kind), stream_id: Some(id), ..query? };
         Some(Self { key: StreamKey { kind, id }, as_of, query })
     }
 }
 
-fn paging(fields: Fields<'_>) -> Option<AuditQuery> {
+fn paging(parts: &Parts<'_>) -> Option<AuditQuery> {
+    let fields = parts.query;
     let descending = fields.choice("order", |word| match word {
         "asc" => Some(false),
         "desc" => Some(true),
@@ -94,6 +95,7 @@ fn paging(fields: Fields<'_>) -> Option<AuditQuery> {
     let after = fields
         .text("cursor", 1..=200)
         .convert(|text| cursor::read(&text), Fault::UnknownCursor, "This is no cursor that was given out here.")
+        .convert(|cursor| cursor.in_epoch(parts.epoch), Fault::UnknownCursor, OTHER_EPOCH)
         .optional();
     Some(AuditQuery {
         descending: descending.optional().unwrap_or(false),
@@ -116,19 +118,33 @@ fn as_of_named(text: &str) -> Option<AsOf> {
     DateTime::parse_from_rfc3339(text).ok().map(|time| AsOf::Time(time.with_timezone(&Utc)))
 }
 
-/// Cursors of the audit: a position. Events never move, so that they hold for ever.
+/// Cursors of the audit: a position, and the epoch if it is not the first. Events never move, so that they hold until a
+/// backup is restored.
 pub(super) mod cursor {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+    use domain::store::FIRST_EPOCH;
+
+    use crate::cursor::Dated;
+
     const PREFIX: &str = "a1:";
 
-    pub(crate) fn write(position: u64) -> String {
-        URL_SAFE_NO_PAD.encode(format!("{PREFIX}{position}"))
+    pub(crate) fn write(position: u64, epoch: u32) -> String {
+        URL_SAFE_NO_PAD.encode(if epoch > FIRST_EPOCH {
+            format!("{PREFIX}{position}:{epoch}")
+        } else {
+            format!("{PREFIX}{position}")
+        })
     }
 
-    pub(crate) fn read(cursor: &str) -> Option<u64> {
+    pub(crate) fn read(cursor: &str) -> Option<Dated<u64>> {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
-        text.strip_prefix(PREFIX)?.parse().ok()
+        let text = text.strip_prefix(PREFIX)?;
+        let (place, epoch) = match text.split_once(':') {
+            Some((place, epoch)) => (place, epoch.parse().ok()?),
+            None => (text, FIRST_EPOCH),
+        };
+        Some(Dated { place: place.parse().ok()?, epoch })
     }
 }

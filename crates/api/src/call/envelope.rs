@@ -13,12 +13,12 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::etag::{Etag, expected_version};
+use crate::etag::{Etag, NO_VERSION, expected_version};
 use crate::problem::{Fault, FieldError, Problem, catalogue};
 use crate::request::RequestInfo;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const X_MIN_POSITION: HeaderName = HeaderName::from_static("x-min-position");
+pub(super) const X_MIN_POSITION: HeaderName = HeaderName::from_static("x-min-position");
 /// The name space of the ids of commands that were sent with an idempotency key.
 const COMMANDS: Uuid = Uuid::from_u128(0x5f1c_6a0e_4d7b_4d0c_9b1e_7a35_6f2d_8c41);
 /// No attempt at a command starts later than this after the request.
@@ -36,6 +36,7 @@ pub struct Envelope {
     command_id: Uuid,
     request_hash: [u8; 32],
     epoch: u32,
+    matches_a_lost_state: bool,
 }
 
 impl Envelope {
@@ -52,7 +53,21 @@ impl Envelope {
             }
         };
         let request_hash = Sha256::new().chain_update(body).chain_update(query).finalize().into();
-        Ok(Self { info, headers: parts.headers, method: parts.method, uri, command_id, request_hash, epoch })
+        Ok(Self {
+            info,
+            headers: parts.headers,
+            method: parts.method,
+            uri,
+            command_id,
+            request_hash,
+            epoch,
+            matches_a_lost_state: false,
+        })
+    }
+
+    /// The same, where `If-Match` may name a state of the resource that was lost with a newer state of the store.
+    pub(super) fn matching_a_lost_state(self, lost: bool) -> Self {
+        Self { matches_a_lost_state: lost, ..self }
     }
 
     /// The request's method.
@@ -83,14 +98,17 @@ impl Envelope {
     /// fits no version.
     #[must_use]
     pub fn expected_version(&self) -> Option<u64> {
-        let tags: Vec<_> = self.headers.get_all(IF_MATCH).iter().filter_map(|value| value.to_str().ok()).collect();
+        if self.matches_a_lost_state {
+            return Some(NO_VERSION);
+        }
+        let tags: Vec<_> = texts(&self.headers, &IF_MATCH).collect();
         expected_version(&tags, self.epoch)
     }
 
     /// Whether the caller has the representation with this tag already, as `If-None-Match` says.
     #[must_use]
     pub fn has(&self, etag: &Etag) -> bool {
-        self.headers.get_all(IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok()).any(|tags| etag.is_among(tags))
+        texts(&self.headers, &IF_NONE_MATCH).any(|tags| etag.is_among(tags))
     }
 
     /// The position that the answer must include, if the caller asks for one.
@@ -138,6 +156,11 @@ impl Envelope {
     pub fn started(&self) -> Instant {
         self.info.started
     }
+}
+
+/// The values of a header that are text.
+pub(super) fn texts<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> + use<'a> {
+    headers.get_all(name).iter().filter_map(|value| value.to_str().ok())
 }
 
 /// The members of a query, all of them text. A name that is there twice counts once, its first value.
