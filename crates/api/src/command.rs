@@ -133,6 +133,7 @@ impl From<StoreError> for Problem {
             | StoreError::Encode
             | StoreError::Key(_)
             | StoreError::AlreadyDone
+            | StoreError::Erasures(_)
             | StoreError::Panicked => false,
         };
         if unreachable {

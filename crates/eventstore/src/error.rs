@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::DecodeError;
+use crate::{DecodeError, ErasureListError};
 
 /// The store failed. Cheap to clone, so that a failed load can end an attempt whatever the operation makes of it.
 ///
@@ -32,6 +32,9 @@ pub enum StoreError {
     /// A receipt of this command id exists: it was carried out before.
     #[error("the command was carried out before")]
     AlreadyDone,
+    /// The list of erasures outside the database.
+    #[error("an erasure is not on record outside the database")]
+    Erasures(#[source] Arc<ErasureListError>),
     /// The code that decided a command panicked; nothing was written.
     #[error("the command's decision panicked")]
     Panicked,

@@ -1,7 +1,7 @@
 //! The store: opened once per process, cheap to clone.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cqrs_es::persist::PersistedEventRepository;
 use domain::{AccountId, Clock, Recorded, StreamKey};
@@ -17,7 +17,7 @@ use crate::decode::{self, EVENT_COLUMNS, StoredEvent};
 use crate::personal::{FreshKeys, KeyRing, SubjectKeys};
 use crate::queue::Queues;
 use crate::sequencer::Sequencer;
-use crate::{MasterKey, Signals, StoreError, Stored, snapshot};
+use crate::{ErasureList, MasterKey, Signals, StoreError, Stored, snapshot};
 
 /// Events that one call of [`Store::stream`] gives at most.
 const STREAM_LIMIT: i64 = 5_000;
@@ -44,6 +44,7 @@ pub(crate) struct Inner {
     pub(crate) commands: Arc<Semaphore>,
     pub(crate) snapshots: Arc<Semaphore>,
     pub(crate) running: TaskTracker,
+    pub(crate) erasures: OnceLock<ErasureList>,
     /// Ends the background tasks with the last clone of the store.
     _background: DropGuard,
 }
@@ -100,6 +101,7 @@ impl Store {
             commands: Arc::new(Semaphore::new(command_permits)),
             snapshots: Arc::new(Semaphore::new(SNAPSHOT_PERMITS)),
             running: TaskTracker::new(),
+            erasures: OnceLock::new(),
             pool,
             _background: cancel.drop_guard(),
         })))
@@ -247,15 +249,20 @@ impl Store {
     }
 
     /// Destroys the key of a data subject: its personal values read as erased from now on, here at once and on other
-    /// instances within seconds. Its snapshots and stored answers are removed. Cannot be undone.
+    /// instances within seconds. Its snapshots and stored answers are removed. Cannot be undone. Where there is a list of
+    /// erasures ([`Store::keep_erasures`]), this one is on its disk before this returns.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Database`] if the database fails; the key may then exist still.
+    /// [`StoreError::Database`] if the database fails; the key may then exist still. [`StoreError::Erasures`] if the list
+    /// cannot be written: the key is gone, but a restored backup might bring it back; to be tried again.
     pub async fn destroy_key(&self, subject: AccountId) -> Result<(), StoreError> {
         sqlx::query("SELECT es.destroy_subject_key($1)").bind(subject.as_uuid()).execute(&self.0.pool).await?;
         self.0.keys.destroyed(subject.as_uuid());
-        Ok(())
+        match self.0.erasures.get() {
+            Some(list) => self.note_erasures(list, vec![subject.as_uuid()]).await,
+            None => Ok(()),
+        }
     }
 
     /// Makes sure that `subject` has a key, or knows that it was destroyed: afterwards sealing needs no query.

@@ -9,6 +9,7 @@ mod claims;
 mod concurrency;
 mod connection_loss;
 mod epochs;
+mod erasures;
 mod interop;
 mod migrations;
 mod personal;

@@ -284,7 +284,8 @@ impl Recorder {
                     error @ (StoreError::Decode { .. }
                     | StoreError::Encode
                     | StoreError::Key(_)
-                    | StoreError::AlreadyDone),
+                    | StoreError::AlreadyDone
+                    | StoreError::Erasures(_)),
                 )) => return Err(Stopped::store(error).into()),
                 Err(
                     error @ (ExecuteError::Refused(Refusal::Store)
