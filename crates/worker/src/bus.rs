@@ -45,7 +45,8 @@ pub enum BusStatus {
     Up,
     /// No connection, or JetStream does not answer.
     Down,
-    /// The stream is ahead of the ledger: it belongs to a newer state of this store than the database holds.
+    /// The stream is ahead of the ledger, or was published from another one: it belongs to a newer state of this store
+    /// than the database holds.
     AheadOfLedger,
 }
 
@@ -65,12 +66,18 @@ pub enum BusError {
     #[error("JetStream does not answer")]
     JetStream(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The stream is ahead of the ledger.
-    #[error("the stream is at {stream}, the ledger only at {ledger}")]
+    #[error("the stream is at {stream}, the ledger only at {ledger}: see `allegiant restore accept`")]
     AheadOfLedger {
         /// The stream's last sequence.
         stream: u64,
         /// The ledger's last position.
         ledger: u64,
+    },
+    /// The stream's last message is of an event that the ledger does not have at that position.
+    #[error("the stream holds another event than the ledger at {position}: see `allegiant restore accept`")]
+    OtherLedger {
+        /// Where.
+        position: u64,
     },
     /// The database did not answer.
     #[error("the database does not answer")]
@@ -93,6 +100,8 @@ impl BusError {
 pub struct Bus {
     client: async_nats::Client,
     context: Context,
+    store: Arc<str>,
+    epoch: u32,
     name: Arc<str>,
     status: Arc<watch::Sender<BusStatus>>,
 }
@@ -103,8 +112,9 @@ impl Bus {
     pub fn new(client: async_nats::Client, store_id: Uuid, epoch: u32) -> Self {
         let mut context = jetstream::new(client.clone());
         context.set_timeout(Duration::from_secs(5));
-        let name = format!("allegiant-{}-{epoch}", store_id.simple()).into();
-        Self { client, context, name, status: Arc::new(watch::channel(BusStatus::Unknown).0) }
+        let store: Arc<str> = format!("allegiant-{}", store_id.simple()).into();
+        let name = format!("{store}-{epoch}").into();
+        Self { client, context, store, epoch, name, status: Arc::new(watch::channel(BusStatus::Unknown).0) }
     }
 
     /// How the bus does.
@@ -127,6 +137,21 @@ impl Bus {
 
     pub(crate) fn context(&self) -> &Context {
         &self.context
+    }
+
+    /// The epoch in which this connection publishes.
+    pub(crate) const fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// The stream's name in another epoch of the same store.
+    pub(crate) fn name_in(&self, epoch: u32) -> String {
+        format!("{}-{epoch}", self.store)
+    }
+
+    /// The epoch whose stream of this store has this name.
+    pub(crate) fn epoch_of(&self, stream: &str) -> Option<u32> {
+        stream.strip_prefix(&*self.store)?.strip_prefix('-')?.parse().ok()
     }
 
     /// The subject of an event.

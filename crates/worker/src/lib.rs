@@ -13,7 +13,9 @@ pub mod consumer;
 pub mod lease;
 pub mod process;
 pub mod relay;
+pub mod sight;
 pub mod sweep;
 
 pub use bus::{Bus, BusStatus};
 pub use process::{Generations, Settings, Worked};
+pub use sight::Sight;

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::{Bus, BusError, BusStatus, Envelope};
+use crate::sight::sight;
 
 /// How many rows are read at a time, and so how many messages wait for their acknowledgement.
 const BATCH: i64 = 256;
@@ -39,7 +40,7 @@ pub async fn run(store: Store, bus: Bus, cancel: CancellationToken) {
         let status = match &error {
             // Another relay does the same work; this one stands by.
             BusError::Overtaken => BusStatus::Up,
-            BusError::AheadOfLedger { .. } => BusStatus::AheadOfLedger,
+            BusError::AheadOfLedger { .. } | BusError::OtherLedger { .. } => BusStatus::AheadOfLedger,
             BusError::TooOld | BusError::NotConnected | BusError::JetStream(_) | BusError::Database(_) => {
                 BusStatus::Down
             }
@@ -62,6 +63,7 @@ async fn publish(store: &Store, bus: &Bus, position: &mut u64) -> Result<Infalli
     let mut heads = store.signals().ledger();
     let mut stream = bus.stream(first_needed(store).await?).await?;
     *position = place(store, &mut stream).await?;
+    is_of_this_ledger(store, bus, &stream).await?;
     let mut looked = Instant::now();
     bus.note(BusStatus::Up);
     loop {
@@ -91,6 +93,15 @@ async fn place(store: &Store, stream: &mut Stream) -> Result<u64, BusError> {
     let last = stream.info().await.map_err(BusError::jetstream)?.state.last_sequence;
     let head = store.head().await.map_err(BusError::database)?;
     if last > head { Err(BusError::AheadOfLedger { stream: last, ledger: head }) } else { Ok(last) }
+}
+
+/// The stream may have been away while an older backup was restored and grew beyond it.
+async fn is_of_this_ledger(store: &Store, bus: &Bus, stream: &Stream) -> Result<(), BusError> {
+    let sight = sight(stream, bus.epoch()).await?;
+    if sight.event.is_some() && sight.contradicts(store).await? {
+        return Err(BusError::OtherLedger { position: sight.position });
+    }
+    Ok(())
 }
 
 /// Where a stream that is made anew begins: at the oldest generation that has not ended, else after the ledger's head.

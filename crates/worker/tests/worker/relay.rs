@@ -209,6 +209,39 @@ async fn a_stream_ahead_of_the_ledger_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_another_ledger_is_refused_although_it_is_no_longer_ahead() {
+    let world = World::new().await;
+    let (stream, bus) = (Stream::of(&world).await, world.bus().await);
+    assert_eq!(bus.sights().await.unwrap(), []);
+    let relay_before = relay(&world, &bus);
+    events(&world, 2).await;
+    let head = world.settled().await;
+    stream.reaches(head).await;
+    drop(relay_before);
+    let seen = bus.sights().await.unwrap();
+    assert_eq!((seen.len(), seen[0].epoch, seen[0].position), (1, 1, head));
+    assert!(!seen[0].contradicts(&world.store).await.unwrap());
+
+    // The same store, as an older backup has it that went on without the bus.
+    let restored = World::with_identity(world.store.store_id()).await;
+    assert!(seen[0].contradicts(&restored.store).await.unwrap(), "its ledger is empty");
+    events(&restored, 4).await;
+    restored.settled().await;
+    assert!(seen[0].contradicts(&restored.store).await.unwrap(), "another event is there");
+    let other_bus = restored.bus().await;
+    let _relay = relay(&restored, &other_bus);
+    shows(&other_bus, BusStatus::AheadOfLedger).await;
+    assert_eq!(stream.state().await.unwrap().last_sequence, head, "nothing is published");
+
+    // What is too old to be kept cannot be compared; a later epoch is newer whatever it holds.
+    let unknown = worker::Sight { event: None, ..seen[0] };
+    assert!(!unknown.contradicts(&restored.store).await.unwrap());
+    let later = worker::Sight { epoch: 2, position: 0, event: None };
+    assert!(later.contradicts(&world.store).await.unwrap());
+    stream.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_existing_consumer_is_brought_to_the_configuration_of_this_release() {
     let world = World::new().await;
     let (stream, bus) = (Stream::of(&world).await, world.bus().await);

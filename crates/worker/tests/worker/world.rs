@@ -96,7 +96,18 @@ impl World {
     }
 
     pub async fn with_connections(connections: u32) -> Self {
+        Self::on(testkit::database().await, connections).await
+    }
+
+    /// An empty database that takes itself for the store with this identity, as a restored one does.
+    pub async fn with_identity(store: Uuid) -> Self {
         let database = testkit::database().await;
+        let mut superuser = PgConnection::connect(&database.url).await.unwrap();
+        sqlx::query("UPDATE es.store SET store_id = $1").bind(store).execute(&mut superuser).await.unwrap();
+        Self::on(database, 8).await
+    }
+
+    async fn on(database: TestDatabase, connections: u32) -> Self {
         let ahead = Arc::new(AtomicI64::new(0));
         let read = Arc::clone(&ahead);
         let clock = Clock::new(move || {
