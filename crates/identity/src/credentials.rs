@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use domain::{AccountId, Role};
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, PgExecutor, Row as _};
+use uuid::Uuid;
 
 use crate::Secrets;
 use crate::secrets::EmailKeys;
@@ -267,6 +268,16 @@ impl Credentials {
             .await?;
         Ok(done.rows_affected() == 1)
     }
+}
+
+/// Deletes credentials and sessions of accounts that were erased, so that nobody can sign in to them.
+///
+/// # Errors
+///
+/// What the database answers.
+pub async fn forget(executor: impl PgExecutor<'_>, accounts: &[Uuid]) -> Result<u64, sqlx::Error> {
+    let deleted = sqlx::query("DELETE FROM identity.credentials WHERE account_id = ANY ($1)").bind(accounts);
+    Ok(deleted.execute(executor).await?.rows_affected())
 }
 
 /// The row of an account that registers.

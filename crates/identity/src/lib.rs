@@ -15,9 +15,10 @@ pub mod secrets;
 pub mod sessions;
 mod token;
 
-pub use credentials::{Credential, Credentials, EMAIL_TAKEN_CONSTRAINT, NewCredential, RegisterError};
+pub use credentials::{Credential, Credentials, EMAIL_TAKEN_CONSTRAINT, NewCredential, RegisterError, forget};
 pub use password::Passwords;
 pub use secrets::Secrets;
 pub use sessions::{
     AuthFailure, Bearer, Caller, Client, Lifetimes, LiveSession, NewSession, PreparedSession, Sessions,
+    end_all_sessions,
 };

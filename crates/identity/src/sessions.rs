@@ -352,6 +352,17 @@ struct Access {
     expires_at: DateTime<Utc>,
 }
 
+/// Ends the sessions of everybody, and returns how many there were. After a restore: those that had ended since the
+/// backup, perhaps for a good reason, would live again.
+///
+/// # Errors
+///
+/// What the database answers.
+pub async fn end_all_sessions(executor: impl PgExecutor<'_>) -> Result<u64, sqlx::Error> {
+    let ended = sqlx::query("UPDATE identity.sessions SET revoked_at = clock_timestamp() WHERE revoked_at IS NULL");
+    Ok(ended.execute(executor).await?.rows_affected())
+}
+
 /// A session whose row is not stored yet.
 #[derive(Clone)]
 pub struct PreparedSession {
