@@ -14,7 +14,8 @@ FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates curl \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin allegiant
+    && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin allegiant \
+    && install --directory --owner allegiant --mode 700 /var/lib/allegiant
 COPY --from=build /usr/local/bin/allegiant /usr/local/bin/allegiant
 USER 10001
 ENV HOST=0.0.0.0 PORT=8000

@@ -155,6 +155,7 @@ print_exports() {
   local given
   [[ -z ${MASTER_KEY_FILE-} || $1 != "$DEV" ]] || EXPORTS+=("MASTER_KEY_FILE=$MASTER_KEY_FILE")
   [[ -z ${SIGNING_KEY_FILE-} || $1 != "$DEV" ]] || EXPORTS+=("SIGNING_KEY_FILE=$SIGNING_KEY_FILE")
+  [[ -z ${ERASURE_LIST_FILE-} || $1 != "$DEV" ]] || EXPORTS+=("ERASURE_LIST_FILE=$ERASURE_LIST_FILE")
   for given in "${EXPORTS[@]}"; do printf 'export %s=%q\n' "${given%%=*}" "${given#*=}"; done
 }
 
@@ -228,7 +229,7 @@ stop_servers() {
 # Removes a set's data, never its logs: after a failure they are wanted.
 wipe() {
   [[ ! -L $1/postgres ]] || rm -rf -- "$(outside_of "$1")"
-  rm -rf -- "$1/postgres" "$1/nats" "$1/redis" "$1/run/postgres.ready" "$1/password" "$1/master.key"
+  rm -rf -- "$1/postgres" "$1/nats" "$1/redis" "$1/run/postgres.ready" "$1/password" "$1/master.key" "$1/erasures.ndjson"
 }
 
 random_hex() { head -c 24 /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
+pub mod backup;
 pub mod binary;
 pub mod chain;
 pub mod client;

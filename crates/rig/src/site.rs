@@ -68,6 +68,7 @@ impl Site {
             ("REDIS_URL", "redis://default:x@127.0.0.1:1".to_owned()),
             ("MASTER_KEY", random_key()),
             ("SIGNING_KEY", random_key()),
+            ("ERASURE_LIST_FILE", std::env::temp_dir().join(word("allegiant-erasures-")).display().to_string()),
             ("PORT", "0".to_owned()),
             ("ENVIRONMENT", "development".to_owned()),
             ("RATE_LIMITS", "off".to_owned()),

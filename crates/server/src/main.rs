@@ -2,6 +2,7 @@
 
 mod audit;
 mod replay;
+mod restore;
 mod serve;
 mod settings;
 
@@ -37,6 +38,11 @@ enum Command {
         #[command(subcommand)]
         command: AuditCommand,
     },
+    /// Go on from a restored backup.
+    Restore {
+        #[command(subcommand)]
+        command: RestoreCommand,
+    },
     /// Print a project as it was, as JSON, rebuilt from its events.
     Replay {
         /// The project.
@@ -45,6 +51,25 @@ enum Command {
         /// A ledger position, or a time such as 2026-01-20T09:30:00Z; now if left out.
         #[arg(long, value_name = "POSITION|TIME")]
         as_of: Option<AsOf>,
+    },
+}
+
+#[derive(Subcommand)]
+enum RestoreCommand {
+    /// Accept a backup that is older than what the bus, checkpoints or read models have seen, and open a new epoch.
+    ///
+    /// Stop every server first. Shows what is going to be lost and asks; then a signed event opens the epoch, sessions
+    /// end, and erasures since the backup are made again from ERASURE_LIST_FILE. Acts as MIGRATION_DATABASE_URL.
+    Accept {
+        /// Why, in one line; it is kept with the event for ever, so name no person.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+        /// Open an epoch although nobody has seen a newer state, or NATS cannot be asked.
+        #[arg(long)]
+        anyway: bool,
     },
 }
 
@@ -147,6 +172,10 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Audit { command: AuditCommand::Export { from, to } } => {
                 let store = open(&Database::read(&reader)?, settings::master_key(&reader)?).await?;
                 audit::export(&store, from, to).await
+            }
+            Command::Restore { command: RestoreCommand::Accept { reason, yes, anyway } } => {
+                let answers = restore::accept::Answers { reason, yes, anyway };
+                restore::accept::run(settings::Accept::read(&reader)?, answers, clock()).await
             }
             Command::Replay { project, as_of } => {
                 let store = open(&Database::read(&reader)?, settings::master_key(&reader)?).await?;

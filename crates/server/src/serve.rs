@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use worker::{Bus, BusStatus, Generations};
 
-use crate::Failure;
 use crate::settings::{Environment, Serve};
+use crate::{Failure, restore};
 
 /// How long requests under way may take to end after SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(26);
@@ -43,7 +43,10 @@ pub async fn run(settings: Serve, clock: Clock) -> Result<(), Failure> {
         Some(key) => tracing::info!(key.id = key.key_id(), "evidence is signed with this key"),
         None => tracing::info!("no SIGNING_KEY: nothing is signed"),
     }
-    let bus = bus(&settings, &store).await?;
+    let bus = connect_bus(&settings.nats_url, &store).await?;
+    // Before anything is numbered, folded or published.
+    restore::check(&store, &bus).await?;
+    restore::erasures::keep(&store, settings.erasure_list.clone(), &settings.master_key).await?;
     let limiter = Limiter::new(Some(&settings.redis_url), &format!("allegiant:{}", store.store_id().simple()))
         .map(Arc::new)
         .map_err(|_| "REDIS_URL: not the address of a Redis server")?;
@@ -87,6 +90,17 @@ pub async fn run(settings: Serve, clock: Clock) -> Result<(), Failure> {
     tasks.close();
 
     announce(address)?;
+    let superseded = tokio::spawn({
+        let (store, stop) = (store.clone(), stop.clone());
+        async move {
+            let superseded = store.superseded(stop.clone()).await;
+            if superseded {
+                tracing::error!("the store is in another epoch: a backup was accepted while this server ran");
+                stop.cancel();
+            }
+            superseded
+        }
+    });
     api::serve(listener, Front::new(app), stop, PATIENCE).await;
     tracing::info!("stopping");
     followers.cancel();
@@ -98,6 +112,9 @@ pub async fn run(settings: Serve, clock: Clock) -> Result<(), Failure> {
     }
     store.pool().close().await;
     tracing::info!("stopped");
+    if superseded.await? {
+        return Err("the store is in another epoch than this server: start it again".into());
+    }
     Ok(())
 }
 
@@ -165,8 +182,12 @@ async fn drafter(settings: &Serve, clock: Clock) -> Result<(Arc<Drafter>, bool),
 }
 
 /// A connection that comes back by itself. The server starts without NATS, too: the sweep does the work then.
-async fn bus(settings: &Serve, store: &Store) -> Result<Bus, Failure> {
-    let address: ServerAddr = settings.nats_url.parse().map_err(|_| "NATS_URL: not the address of a NATS server")?;
+///
+/// # Errors
+///
+/// If the address is none, or the server is too old.
+pub async fn connect_bus(nats_url: &str, store: &Store) -> Result<Bus, Failure> {
+    let address: ServerAddr = nats_url.parse().map_err(|_| "NATS_URL: not the address of a NATS server")?;
     let mut options = async_nats::ConnectOptions::new()
         .name("allegiant")
         .retry_on_initial_connect()

@@ -45,6 +45,11 @@ pub const SETTINGS: &[Setting] = &[
         "required in production",
         "32 bytes in base64: the seed of the Ed25519 key that signs evidence",
     ),
+    setting(
+        "ERASURE_LIST_FILE",
+        "required in production",
+        "file outside the database that keeps erasures, which a restored backup must not undo",
+    ),
     setting("CORS_ORIGINS", "http://localhost:3000", "origins of web clients, separated by commas"),
     setting("TRUSTED_PROXIES", "none", "networks whose X-Forwarded-For counts, separated by commas"),
     setting("RATE_LIMITS", "on", "on or off; off is refused in production"),
@@ -198,6 +203,38 @@ pub fn signing_key(reader: &Reader<'_>) -> Result<Option<SigningKey>, SettingErr
         .map_err(|_| SettingError::Invalid { name: "SIGNING_KEY", why: "not 32 bytes in base64".to_owned() })
 }
 
+/// Reads where erasures are kept outside the database.
+fn erasure_list(reader: &Reader<'_>) -> Result<Option<PathBuf>, SettingError> {
+    Ok(reader.optional("ERASURE_LIST_FILE")?.map(PathBuf::from))
+}
+
+/// Everything that `restore accept` needs.
+pub struct Accept {
+    /// The database.
+    pub database: Database,
+    /// NATS.
+    pub nats_url: String,
+    /// The master key.
+    pub master_key: MasterKey,
+    /// The key that signs what is accepted.
+    pub signing_key: SigningKey,
+    /// Where erasures are kept outside the database.
+    pub erasure_list: Option<PathBuf>,
+}
+
+impl Accept {
+    /// Reads everything that `restore accept` needs.
+    pub fn read(reader: &Reader<'_>) -> Result<Self, SettingError> {
+        Ok(Self {
+            database: Database::read(reader)?,
+            nats_url: reader.required("NATS_URL")?,
+            master_key: master_key(reader)?,
+            signing_key: signing_key(reader)?.ok_or(SettingError::Missing("SIGNING_KEY"))?,
+            erasure_list: erasure_list(reader)?,
+        })
+    }
+}
+
 /// How logs look.
 pub struct Logs {
     /// As a tracing filter.
@@ -241,6 +278,8 @@ pub struct Serve {
     pub master_key: MasterKey,
     /// The key that signs evidence; there is always one in production.
     pub signing_key: Option<SigningKey>,
+    /// Where erasures are kept outside the database; there is always a place in production.
+    pub erasure_list: Option<PathBuf>,
     /// Origins of web clients.
     pub cors_origins: Vec<String>,
     /// Networks of proxies.
@@ -279,6 +318,10 @@ impl Serve {
         if environment == Environment::Production && signing_key.is_none() {
             return Err(SettingError::Missing("SIGNING_KEY"));
         }
+        let erasure_list = erasure_list(reader)?;
+        if environment == Environment::Production && erasure_list.is_none() {
+            return Err(SettingError::Missing("ERASURE_LIST_FILE"));
+        }
         let public_url = reader.optional("PUBLIC_URL")?;
         if let Some(url) = &public_url {
             origin("PUBLIC_URL", url)?;
@@ -295,6 +338,7 @@ impl Serve {
             redis_url: reader.required("REDIS_URL")?,
             master_key: master_key(reader)?,
             signing_key,
+            erasure_list,
             cors_origins,
             trusted_proxies: networks(&reader.list("TRUSTED_PROXIES", "")?)?,
             rate_limits,
@@ -401,10 +445,19 @@ mod tests {
     }
 
     #[test]
+    fn production_keeps_erasures_outside_the_database() {
+        let key = ("SIGNING_KEY", KEY);
+        assert!(read(&[]).is_ok_and(|settings| settings.erasure_list.is_none()));
+        assert_eq!(refusal(&[("ENVIRONMENT", "production"), key]), "ERASURE_LIST_FILE is not set");
+    }
+
+    #[test]
     fn production_signs_its_checkpoints() {
         assert!(read(&[]).is_ok_and(|settings| settings.signing_key.is_none()));
         assert_eq!(refusal(&[("ENVIRONMENT", "production")]), "SIGNING_KEY is not set");
-        assert!(read(&[("ENVIRONMENT", "production"), ("SIGNING_KEY", KEY)]).is_ok_and(|s| s.signing_key.is_some()));
+        let production =
+            [("ENVIRONMENT", "production"), ("SIGNING_KEY", KEY), ("ERASURE_LIST_FILE", "erasures.ndjson")];
+        assert!(read(&production).is_ok_and(|settings| settings.signing_key.is_some()));
         assert_eq!(refusal(&[("SIGNING_KEY", "s3cret")]), "SIGNING_KEY: not 32 bytes in base64");
     }
 

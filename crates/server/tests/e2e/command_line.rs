@@ -12,7 +12,7 @@ use rig::sheets::dairy;
 use rig::site::{Site, random_key};
 
 /// Settings that others rely on by name.
-const PROMISED: [&str; 19] = [
+const PROMISED: [&str; 20] = [
     "HOST",
     "PORT",
     "PUBLIC_URL",
@@ -28,6 +28,7 @@ const PROMISED: [&str; 19] = [
     "OPENAI_MODEL",
     "MASTER_KEY",
     "SIGNING_KEY",
+    "ERASURE_LIST_FILE",
     "ENVIRONMENT",
     "DATABASE_CONNECTIONS",
     "LOG",

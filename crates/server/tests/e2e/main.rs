@@ -11,6 +11,7 @@ mod kills;
 mod main_job;
 mod model_calls;
 mod real_input;
+mod restore;
 mod rules;
 mod secrets;
 mod servers_away;
