@@ -56,6 +56,13 @@ pub fn unique(prefix: &str) -> String {
     format!("{prefix}_{}", uuid::Uuid::new_v4().simple())
 }
 
+/// Whether tests that compare a committed file with what the code makes of it shall write the file anew instead: set by
+/// `./dev write-docs`.
+#[must_use]
+pub fn writes_generated_files() -> bool {
+    std::env::var_os("WRITE_GENERATED_FILES").is_some()
+}
+
 #[expect(clippy::disallowed_methods, reason = "the addresses of test servers are no settings of the system")]
 fn address(variable: &str) -> String {
     std::env::var(variable)

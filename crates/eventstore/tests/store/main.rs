@@ -8,6 +8,7 @@ mod chain;
 mod claims;
 mod concurrency;
 mod connection_loss;
+mod contract;
 mod epochs;
 mod erasures;
 mod interop;
