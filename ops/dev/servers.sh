@@ -35,8 +35,14 @@ use_servers() {
   exec 8>&-
 }
 
-# Whether somebody gave the address of a server that is not ours, which is known by its password.
+# Whether somebody gave the address of a server that is not ours, which is known by its password. As for the server, a
+# file may hold it.
 given() {
+  local file=$1_FILE
+  if [[ -z ${!1-} && -n ${!file-} ]]; then
+    export "$1=$(<"${!file}")"
+    unset "$file"
+  fi
   [[ -n ${!1-} && ${!1} != *"$PASSWORD"* ]] || return 1
   say "using the server that $1 names"
 }
@@ -148,6 +154,7 @@ CONF
 
 give() {
   export "$1=$2"
+  unset "$1_FILE" # The server refuses to be told twice.
   EXPORTS+=("$1=$2")
 }
 

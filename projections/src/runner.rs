@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use eventstore::failpoint::{self, Point};
 use eventstore::{Store, StoreError};
 use sqlx::{PgConnection, Row as _};
 use tokio_util::sync::CancellationToken;
@@ -147,8 +148,10 @@ impl Runner {
             let new = model.feed(&mut transaction, unread).await?;
             parked.extend(new.into_iter().map(|parking| (model.name, parking)));
         }
+        failpoint::reach(Point::ProjectionWritten).await?;
         self.advance(&mut transaction, &checkpoints, last).await?;
         transaction.commit().await?;
+        failpoint::reach(Point::ProjectionAfter).await?;
         self.store.signals().tell_projected(last);
         for (name, parking) in parked {
             warn!(

@@ -8,6 +8,7 @@ use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 use crate::StoreError;
+use crate::failpoint::{self, Point};
 use crate::personal::{FreshKeys, Place, has_clear_marker, seal, seal_bytes};
 use crate::session::{Claim, NewEvent, Session};
 
@@ -71,6 +72,9 @@ impl Session {
         if nothing && self.answer.is_none() && self.context.request_hash.is_none() {
             return Outcome::Done(None);
         }
+        if let Err(error) = failpoint::reach(Point::AppendBefore).await {
+            return Outcome::Failed(error.into());
+        }
         let mut fresh = FreshKeys::default();
         let outcome = if self.transaction.is_none() && claims.is_empty() && also.is_empty() && !self.events.is_empty() {
             let store = self.store.clone();
@@ -85,6 +89,9 @@ impl Session {
             self.write_in_transaction(claims, also, &mut fresh).await
         };
         if matches!(outcome, Outcome::Done(_)) {
+            if let Err(error) = failpoint::reach(Point::AppendAfter).await {
+                return Outcome::Unknown(error.into());
+            }
             self.store.keys.committed(fresh);
         }
         outcome
@@ -122,6 +129,9 @@ impl Session {
             if let Err(error) = write(&mut transaction).await {
                 return classify(error.into(), false);
             }
+        }
+        if let Err(error) = failpoint::reach(Point::AppendUncommitted).await {
+            return Outcome::Failed(error.into());
         }
         match transaction.commit().await {
             Ok(()) => written,

@@ -10,6 +10,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row};
 use uuid::Uuid;
 
+use crate::failpoint;
 use crate::personal::{KeyRing, Place, has_stored_marker, open};
 use crate::{StoreError, Stored};
 
@@ -126,6 +127,9 @@ impl StoredEvent {
 
     /// The event of a known aggregate: straight from the text where nothing has to be opened or upcast.
     pub(crate) fn event<A: Stored>(self, keys: &KeyRing) -> Result<A::Event, DecodeError> {
+        if failpoint::is_unknown(&self.event_type) {
+            return Err(DecodeError::UnknownType(self.event_type));
+        }
         let sealed = has_stored_marker(&self.payload);
         let old = A::upcasters().iter().any(|upcaster| upcaster.can_upcast(&self.event_type, &self.event_version));
         if !sealed && !old {
@@ -174,6 +178,9 @@ impl StoredEvent {
 
 /// The event inside a row as cqrs-es hands it out: opened, upcast, read.
 pub(crate) fn event<A: Stored>(mut row: SerializedEvent, keys: &KeyRing) -> Result<A::Event, DecodeError> {
+    if failpoint::is_unknown(&row.event_type) {
+        return Err(DecodeError::UnknownType(row.event_type));
+    }
     let subject = serialized_subject(&row);
     let place = Place {
         aggregate_type: &row.aggregate_type,

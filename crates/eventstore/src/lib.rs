@@ -19,6 +19,7 @@ mod epoch;
 mod erasures;
 mod error;
 mod execute;
+pub mod failpoint;
 mod ledger;
 pub mod personal;
 mod queue;

@@ -16,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::failpoint::{self, Point};
 use crate::signals::TICK;
 use crate::{Committed, Signals, Store, StoreError};
 
@@ -84,6 +85,7 @@ impl Sequencer {
         let pool = &self.0.pool;
         let mut search_from = from;
         loop {
+            failpoint::reach(Point::SequenceBefore).await?;
             let row = sqlx::query("SELECT head, numbered, next_search FROM es.sequence_pending($1, $2)")
                 .bind(search_from)
                 .bind(BATCH)
@@ -92,6 +94,7 @@ impl Sequencer {
             if let Some(row) = &row {
                 let head: i64 = row.try_get("head")?;
                 if 0 < row.try_get::<i32, _>("numbered")? {
+                    failpoint::reach(Point::SequenceAfter).await?;
                     self.0.signals.sequenced(head.unsigned_abs());
                 }
                 if let Some(next) = row.try_get("next_search")? {

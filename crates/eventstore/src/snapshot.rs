@@ -10,6 +10,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::decode::{self, StoredEvent};
+use crate::failpoint::{self, Point};
 use crate::personal::{FreshKeys, open_bytes, seal_bytes};
 use crate::store::Inner;
 use crate::{StoreError, Stored};
@@ -210,6 +211,7 @@ impl Draft {
             return Ok(());
         };
         let made_at: DateTime<Utc> = store.clock.now();
+        failpoint::reach(Point::SnapshotBefore).await?;
         // Not if the key was destroyed meanwhile: the row would outlive the purge.
         sqlx::query(
             "INSERT INTO es.snapshots AS s (aggregate_type, aggregate_id, code_version, sequence, subject, body, made_at)
@@ -229,6 +231,7 @@ impl Draft {
         .bind(made_at)
         .execute(&mut *connection)
         .await?;
+        failpoint::reach(Point::SnapshotAfter).await?;
         Ok(())
     }
 }

@@ -151,6 +151,8 @@ fn clock() -> Clock {
 
 fn run(command: Command) -> Result<(), Failure> {
     let reader = Reader::new(&variable);
+    #[cfg(feature = "failpoints")]
+    settings::arm_failpoints(&reader)?;
     let logs = Logs::read(&reader)?;
     let format = match logs.json {
         Some(true) => telemetry::Format::Json,

@@ -64,7 +64,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("GENERATION_DEADLINE_SECONDS", "840", "time after which a generation ends as AI_TIMEOUT"),
     setting("LOG", "info", "what is logged, as a tracing filter"),
     setting("LOG_FORMAT", "text on a terminal, else json", "text or json; logs go to standard error"),
+    #[cfg(feature = "failpoints")]
+    FAILPOINTS,
 ];
+
+#[cfg(feature = "failpoints")]
+const FAILPOINTS: Setting = setting("FAILPOINTS", "none", "what happens at which fail-point, as append.after=kill@3;…");
 
 /// Whether mistakes that only a developer may make are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -364,6 +369,14 @@ fn model(reader: &Reader<'_>) -> Result<Option<drafting::ModelSettings>, Setting
             output_usd_per_million: reader.number("OPENAI_OUTPUT_USD_PER_MILLION", 0.60, 0.0..=100_000.0)?,
         },
     }))
+}
+
+/// Has happen at fail-points what the settings say.
+#[cfg(feature = "failpoints")]
+pub fn arm_failpoints(reader: &Reader<'_>) -> Result<(), SettingError> {
+    let name = FAILPOINTS.name;
+    let Some(plan) = reader.optional(name)? else { return Ok(()) };
+    eventstore::failpoint::configure(&plan).map_err(|invalid| SettingError::Invalid { name, why: invalid.to_string() })
 }
 
 /// Networks such as `10.0.0.0/8`; an address alone is a network of one.

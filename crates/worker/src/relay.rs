@@ -12,6 +12,7 @@ use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::Stream;
 use domain::account::claims::JOB_SLOT;
 use eventstore::Store;
+use eventstore::failpoint::{self, Point};
 use sqlx::Row as _;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -71,7 +72,9 @@ async fn publish(store: &Store, bus: &Bus, position: &mut u64) -> Result<Infalli
         loop {
             let rows = rows(store, *position).await?;
             let Some(last) = rows.last().map(|row| row.position) else { break };
+            failpoint::reach(Point::RelayBefore).await.map_err(BusError::database)?;
             send(bus, *position, rows).await?;
+            failpoint::reach(Point::RelayAfter).await.map_err(BusError::database)?;
             *position = last;
         }
         note_lag(head, *position);
@@ -155,6 +158,7 @@ async fn send(bus: &Bus, after: u64, rows: Vec<Envelope>) -> Result<(), BusError
         waiting.push(bus.context().send_publish(subject, message).await.map_err(BusError::jetstream)?);
         last = envelope.position;
     }
+    failpoint::reach(Point::RelaySent).await.map_err(BusError::database)?;
     for acknowledged in waiting {
         acknowledged.await.map_err(|error| match error.kind() {
             PublishErrorKind::WrongLastSequence => BusError::Overtaken,
