@@ -56,6 +56,12 @@ impl Client {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
+    /// The bearer token, if it has one.
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     /// GET, below the interface's prefix.
     pub async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, &format!("/api/v1{path}"), None).await

@@ -71,6 +71,14 @@ impl Drop for Child {
     }
 }
 
+/// The memory that a process holds, in bytes; `None` if there is no such process.
+#[must_use]
+pub fn memory(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
 /// What a process has written.
 pub(crate) type Log = Arc<Mutex<Vec<String>>>;
 

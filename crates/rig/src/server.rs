@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use tokio::time::timeout;
 
 use crate::PATIENCE;
-use crate::process::{Child, Log, Signal, keep_lines};
+use crate::process::{Child, Log, Signal, keep_lines, memory};
 
 /// Settings of a server by name. It gets these and no others.
 pub type Settings = BTreeMap<&'static str, String>;
@@ -52,9 +52,7 @@ impl Server {
     /// The memory that it holds, in bytes; `None` once it has ended.
     #[must_use]
     pub fn memory(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        Some(line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024)
+        memory(self.process())
     }
 
     /// Ends it as a loss of power would.
@@ -66,6 +64,11 @@ impl Server {
         self.child.0.kill().unwrap();
         let ended = self.child.ended().await;
         assert!(ended.code().is_none(), "the server had ended by itself before it was killed: {ended}");
+    }
+
+    /// The same, however it did until then.
+    pub fn kill_now(&mut self) {
+        self.child.kill();
     }
 
     /// Asks it to end, and waits until it has.

@@ -103,6 +103,19 @@ impl Site {
         self.settings.remove(name);
     }
 
+    /// The same site for one more instance, which listens on this port. Its database goes with this one.
+    #[must_use]
+    pub fn on_port(&self, port: u16) -> Self {
+        let mut other = Self {
+            binary: self.binary.clone(),
+            settings: self.settings.clone(),
+            pool: self.pool.clone(),
+            shared: None,
+        };
+        other.set("PORT", port.to_string());
+        other
+    }
+
     /// The value of a setting.
     pub fn setting(&self, name: &str) -> &str {
         &self.settings[name]
