@@ -24,6 +24,9 @@ pub enum StreamKind {
 }
 
 impl StreamKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Account, Self::Project, Self::Proposal, Self::Store];
+
     /// The stored name, cqrs-es' aggregate type.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -51,8 +54,7 @@ impl FromStr for StreamKind {
     type Err = NotAStreamKind;
 
     fn from_str(text: &str) -> Result<Self, NotAStreamKind> {
-        let all = [Self::Account, Self::Project, Self::Proposal, Self::Store];
-        all.into_iter().find(|kind| kind.as_str() == text).ok_or(NotAStreamKind)
+        Self::ALL.into_iter().find(|k| k.as_str() == text).ok_or(NotAStreamKind)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Reading events in the one order of the ledger.
 
 use chrono::{DateTime, Utc};
-use domain::{Recorded, StreamKey};
+use domain::{Recorded, StreamKey, StreamKind};
+use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, Row};
 use uuid::Uuid;
 
@@ -10,6 +11,9 @@ use crate::{DecodeError, Store, StoreError};
 
 /// Rows of one page at most.
 const PAGE_LIMIT: u32 = 10_000;
+/// The columns that a [`LedgerRow`] is read from besides [`EVENT_COLUMNS`], of es.ledger as `l`.
+const LEDGER_COLUMNS: &str = "l.position, l.ledger_time, l.aggregate_type AS stream_type, l.aggregate_id AS stream_id, \
+     l.sequence AS stream_sequence, l.event_id AS ledger_event_id, l.event_type AS ledger_event_type, l.actor_id";
 
 /// One row of the ledger with its event. A row that cannot be read is an error in itself, not of the page, so that a
 /// reader can park its stream and go on with the others.
@@ -61,9 +65,7 @@ impl Store {
     ) -> Result<Vec<LedgerRow>, StoreError> {
         // Positions have no gaps, so the page is a range: that keeps the plan right at every size.
         let rows = sqlx::query(&format!(
-            "SELECT l.position, l.ledger_time, l.aggregate_type AS stream_type, l.aggregate_id AS stream_id,
-                    l.sequence AS stream_sequence, l.event_id AS ledger_event_id, l.event_type AS ledger_event_type,
-                    l.actor_id, {EVENT_COLUMNS}
+            "SELECT {LEDGER_COLUMNS}, {EVENT_COLUMNS}
              FROM es.ledger l LEFT JOIN es.events e USING (aggregate_type, aggregate_id, sequence)
              WHERE l.position > $1 AND l.position <= $1 + $2 ORDER BY l.position"
         ))
@@ -71,6 +73,71 @@ impl Store {
         .bind(i64::from(limit.min(PAGE_LIMIT)))
         .fetch_all(&mut *connection)
         .await?;
+        self.ledger_rows(connection, rows).await
+    }
+
+    /// The events of these kinds of stream after position `after` up to `to` (and 10,000 positions), in order. Events of
+    /// streams of a kind that this code does not know are among them: who reads only some kinds should not miss that
+    /// there are new ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::ledger`].
+    pub async fn ledger_of_kinds(
+        &self,
+        kinds: &[StreamKind],
+        after: u64,
+        to: u64,
+    ) -> Result<Vec<LedgerRow>, StoreError> {
+        let others: Vec<&str> =
+            StreamKind::ALL.iter().filter(|kind| !kinds.contains(kind)).map(|kind| kind.as_str()).collect();
+        let mut connection = self.0.pool.acquire().await?;
+        let rows = sqlx::query(&format!(
+            "SELECT {LEDGER_COLUMNS}, {EVENT_COLUMNS}
+             FROM es.ledger l LEFT JOIN es.events e USING (aggregate_type, aggregate_id, sequence)
+             WHERE l.position > $1 AND l.position <= $2 AND l.aggregate_type <> ALL ($3) ORDER BY l.position"
+        ))
+        .bind(after.cast_signed())
+        .bind(to.min(after + u64::from(PAGE_LIMIT)).cast_signed())
+        .bind(others)
+        .fetch_all(&mut *connection)
+        .await?;
+        self.ledger_rows(&mut connection, rows).await
+    }
+
+    /// The events of these streams after position `after` up to `to`, in order, at most `limit` (and 10,000), on a
+    /// connection that the caller has already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::ledger`].
+    pub async fn ledger_of_streams_on(
+        &self,
+        connection: &mut PgConnection,
+        streams: &[StreamKey],
+        after: u64,
+        to: u64,
+        limit: u32,
+    ) -> Result<Vec<LedgerRow>, StoreError> {
+        let (kinds, ids): (Vec<&str>, Vec<String>) =
+            streams.iter().map(|stream| (stream.kind.as_str(), stream.id.to_string())).unzip();
+        let rows = sqlx::query(&format!(
+            "SELECT {LEDGER_COLUMNS}, {EVENT_COLUMNS}
+             FROM es.ledger l LEFT JOIN es.events e USING (aggregate_type, aggregate_id, sequence)
+             WHERE (l.aggregate_type, l.aggregate_id) IN (SELECT k, i FROM unnest($1::text[], $2::text[]) s(k, i))
+               AND l.position > $3 AND l.position <= $4 ORDER BY l.position LIMIT $5"
+        ))
+        .bind(kinds)
+        .bind(ids)
+        .bind(after.cast_signed())
+        .bind(to.cast_signed())
+        .bind(i64::from(limit.min(PAGE_LIMIT)))
+        .fetch_all(&mut *connection)
+        .await?;
+        self.ledger_rows(connection, rows).await
+    }
+
+    async fn ledger_rows(&self, connection: &mut PgConnection, rows: Vec<PgRow>) -> Result<Vec<LedgerRow>, StoreError> {
         let events = rows
             .iter()
             .map(|row| {
