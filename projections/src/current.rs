@@ -2,16 +2,18 @@
 //! does not contain yet, folded by the same function. Right however far the read models lag.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use domain::{AccountId, ProjectEvent, ProjectId, ProposalId, Recorded, StreamKey};
 use eventstore::Store;
+use futures::FutureExt as _;
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
 use crate::batch::Model;
+use crate::generation::Tables;
 use crate::overlay::{Overlay, Pages};
-use crate::reader::checkpoint;
+use crate::reader::contained;
 use crate::views::{DETAIL, DETAIL_ENTRIES, DETAIL_PROPOSALS, emails, found};
 use crate::{
     AccountDocument, Found, JobDocument, JobRead, ProjectDataDocument, ProjectDetail, ProjectDocument, ProposalState,
@@ -38,8 +40,7 @@ impl Views {
     ///
     /// [`ViewError`].
     pub async fn current_account(&self, id: AccountId) -> Result<Option<Current<AccountDocument>>, ViewError> {
-        let mut connection = self.store.pool().acquire().await?;
-        current(&self.store, &mut connection, id.as_uuid(), id.into()).await
+        self.current(id.as_uuid(), id.into()).await
     }
 
     /// The technical sheet of a project as it is now, if `owner` owns it.
@@ -52,8 +53,7 @@ impl Views {
         owner: AccountId,
         id: ProjectId,
     ) -> Result<Option<Current<ProjectDataDocument>>, ViewError> {
-        let mut connection = self.store.pool().acquire().await?;
-        let sheet = current::<ProjectDataDocument>(&self.store, &mut connection, id.as_uuid(), id.into()).await?;
+        let sheet = self.current::<ProjectDataDocument>(id.as_uuid(), id.into()).await?;
         Ok(sheet.filter(|sheet| sheet.value.owner == owner))
     }
 
@@ -68,11 +68,18 @@ impl Views {
         owner: AccountId,
         id: ProjectId,
     ) -> Result<Option<Current<ProjectDetail>>, ViewError> {
-        // Documents and the tails of several streams are read in one snapshot, so that they fit together.
-        let mut transaction = self.store.pool().begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
-        let detail = detail_in(&self.store, &mut transaction, owner, id).await;
-        transaction.rollback().await?;
-        detail
+        self.on_tables(|tables| {
+            async move {
+                // Documents and the tails of several streams are read in one snapshot, so that they fit together.
+                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+                let mut transaction = self.store.pool().begin_with(begin).await?;
+                let detail = detail_in(&self.store, &mut transaction, &tables, owner, id).await;
+                transaction.rollback().await?;
+                detail
+            }
+            .boxed()
+        })
+        .await
     }
 
     /// A job as it may be shown now, if `owner` asked for it. Never waits: to the stored job every event is added that it
@@ -82,15 +89,23 @@ impl Views {
     ///
     /// [`ViewError`].
     pub async fn job(&self, owner: AccountId, proposal: ProposalId) -> Result<Option<JobRead>, ViewError> {
+        self.on_tables(|tables| self.look_at_job(owner, proposal, tables).boxed()).await
+    }
+
+    async fn look_at_job(
+        &self,
+        owner: AccountId,
+        proposal: ProposalId,
+        tables: Arc<Tables>,
+    ) -> Result<Option<JobRead>, ViewError> {
         let key = proposal.as_uuid();
         let mut connection = self.store.pool().acquire().await?;
         // Checkpoints are read before the job: whatever the job then contains, these contained no less than they say.
-        let looked: (i64, DateTime<Utc>) =
-            sqlx::query_as(&format!("SELECT {}, clock_timestamp()", checkpoint(&DETAIL)))
-                .fetch_one(&mut *connection)
-                .await?;
-        let mut overlay = Overlay::<JobDocument>::default();
-        let mut pages = Pages::of(proposal.into());
+        let looked = format!("SELECT {} AS everywhere, clock_timestamp() AS seen_at", tables.checkpoint(&DETAIL));
+        let looked = sqlx::query(&looked).fetch_one(&mut *connection).await?;
+        let (contained_everywhere, seen_at) = (contained(&looked, "everywhere")?, looked.try_get("seen_at")?);
+        let mut overlay = Overlay::<JobDocument>::on(&tables);
+        let mut pages = Pages::of(proposal.into(), &tables);
         let models = [Model::of::<JobDocument>()];
         let mut tail = pages.next(&self.store, &mut connection, &models).await?;
         overlay.load(&mut connection, [key]).await?;
@@ -101,20 +116,32 @@ impl Views {
         }
         let Some(row) = overlay.documents.rows.remove(&key) else { return Ok(None) };
         let Some(job) = row.document.filter(|job| job.owner == owner) else { return Ok(None) };
-        let everywhere = stored.as_ref().and_then(|row| row.position).is_some_and(|p| p <= looked.0.unsigned_abs());
+        let everywhere = stored.as_ref().and_then(|row| row.position).is_some_and(|p| p <= contained_everywhere);
         let stored = stored.and_then(|row| row.document);
         let contained = everywhere && stored.is_some_and(|stored| stored.status == job.status);
-        Ok(Some(JobRead { job: job.shown(contained), position: row.position, seen_at: looked.1 }))
+        Ok(Some(JobRead { job: job.shown(contained), position: row.position, seen_at }))
+    }
+
+    async fn current<M: ReadModel>(&self, key: Uuid, stream: StreamKey) -> Result<Option<Current<M>>, ViewError> {
+        self.on_tables(|tables| {
+            async move {
+                let mut connection = self.store.pool().acquire().await?;
+                current_in(&self.store, &mut connection, &tables, key, stream).await
+            }
+            .boxed()
+        })
+        .await
     }
 }
 
-async fn current<M: ReadModel>(
+async fn current_in<M: ReadModel>(
     store: &Store,
     connection: &mut PgConnection,
+    tables: &Arc<Tables>,
     key: Uuid,
     stream: StreamKey,
 ) -> Result<Option<Current<M>>, ViewError> {
-    let mut overlay = Overlay::<M>::default();
+    let mut overlay = Overlay::<M>::on(tables);
     // The tail first: the runner may store some of it before the document is read, which then has it twice and counts it
     // once. The other way round there could be events that are in neither.
     overlay.follow(store, connection, stream).await?;
@@ -126,18 +153,19 @@ async fn current<M: ReadModel>(
 async fn detail_in(
     store: &Store,
     connection: &mut PgConnection,
+    tables: &Arc<Tables>,
     owner: AccountId,
     id: ProjectId,
 ) -> Result<Option<Current<ProjectDetail>>, ViewError> {
-    let mut project = Overlay::<ProjectDocument>::default();
-    let mut proposals = Overlay::<ProposalState>::default();
-    let mut timeline = Overlay::<TimelineEntry>::default();
+    let mut project = Overlay::<ProjectDocument>::on(tables);
+    let mut proposals = Overlay::<ProposalState>::on(tables);
+    let mut timeline = Overlay::<TimelineEntry>::on(tables);
     project.load(connection, [id.as_uuid()]).await?;
-    let mut generations = generations(connection, id).await?;
+    let mut generations = generations(connection, tables, id).await?;
     // The jobs may be behind the projects.
     let stored = project.documents.rows.get(&id.as_uuid()).and_then(|row| row.document.as_ref());
     generations.extend(stored.and_then(|project| project.active_proposal));
-    let mut pages = Pages::of(id.into());
+    let mut pages = Pages::of(id.into(), tables);
     while let Some(events) = pages.next(store, connection, &DETAIL).await? {
         generations.extend(events.iter().filter_map(|(recorded, _)| accepted(recorded)));
         project.apply(connection, &events).await?;
@@ -145,7 +173,7 @@ async fn detail_in(
         timeline.apply(connection, &events).await?;
     }
     for generation in generations {
-        let mut pages = Pages::of(generation.into());
+        let mut pages = Pages::of(generation.into(), tables);
         while let Some(events) = pages.next(store, connection, &DETAIL).await? {
             proposals.apply(connection, &events).await?;
             timeline.apply(connection, &events).await?;
@@ -157,6 +185,7 @@ async fn detail_in(
 
     let newest = newest_documents::<ProposalState>(
         connection,
+        tables,
         id,
         "state = 'saved' ORDER BY created_at DESC, key DESC",
         DETAIL_PROPOSALS + proposals.documents.rows.len(),
@@ -174,6 +203,7 @@ async fn detail_in(
 
     let newest = newest_documents::<TimelineEntry>(
         connection,
+        tables,
         id,
         "visible ORDER BY began_at DESC, key DESC",
         DETAIL_ENTRIES + timeline.documents.rows.len(),
@@ -183,7 +213,8 @@ async fn detail_in(
     shown.sort_by_key(|(entry, _)| std::cmp::Reverse((entry.began_at, entry.id)));
     shown.truncate(DETAIL_ENTRIES);
     positions.extend(shown.iter().map(|(_, position)| *position));
-    let addresses = people(store, connection, shown.iter().filter_map(|(entry, _)| entry.actor.as_account())).await?;
+    let actors = shown.iter().filter_map(|(entry, _)| entry.actor.as_account());
+    let addresses = people(store, connection, tables, actors).await?;
     let timeline = shown.into_iter().map(|(entry, _)| TimelineLine { user: entry.user(&addresses), entry }).collect();
 
     Ok(Some(Current {
@@ -197,14 +228,15 @@ async fn detail_in(
 async fn people(
     store: &Store,
     connection: &mut PgConnection,
+    tables: &Arc<Tables>,
     accounts: impl Iterator<Item = AccountId>,
 ) -> Result<HashMap<AccountId, String>, ViewError> {
     let accounts: BTreeSet<AccountId> = accounts.collect();
-    let mut addresses = emails(connection, accounts.iter().copied()).await?;
+    let mut addresses = emails(connection, tables, accounts.iter().copied()).await?;
     for account in accounts {
         if !addresses.contains_key(&account)
             && let Some(found) =
-                current::<AccountDocument>(store, connection, account.as_uuid(), account.into()).await?
+                current_in::<AccountDocument>(store, connection, tables, account.as_uuid(), account.into()).await?
         {
             addresses.insert(account, found.value.email);
         }
@@ -213,10 +245,14 @@ async fn people(
 }
 
 /// The project's newest generations that the read models know of.
-async fn generations(connection: &mut PgConnection, project: ProjectId) -> Result<BTreeSet<ProposalId>, ViewError> {
+async fn generations(
+    connection: &mut PgConnection,
+    tables: &Tables,
+    project: ProjectId,
+) -> Result<BTreeSet<ProposalId>, ViewError> {
     let keys: Vec<Uuid> = sqlx::query_scalar(&format!(
         "SELECT key FROM {} WHERE project_id = $1 ORDER BY requested_at DESC, key DESC LIMIT $2",
-        JobDocument::TABLE
+        tables.of::<JobDocument>()
     ))
     .bind(project.as_uuid())
     .bind(GENERATIONS)
@@ -243,13 +279,14 @@ fn accepted(recorded: &Recorded) -> Option<ProposalId> {
 
 async fn newest_documents<M: ReadModel>(
     connection: &mut PgConnection,
+    tables: &Tables,
     project: ProjectId,
     condition_and_order: &str,
     limit: usize,
 ) -> Result<Vec<(Uuid, Found<M>)>, ViewError> {
     let rows = sqlx::query(&format!(
         "SELECT key, document, position FROM {} WHERE project_id = $1 AND {condition_and_order} LIMIT $2",
-        M::TABLE
+        tables.of::<M>()
     ))
     .bind(project.as_uuid())
     .bind(i64::try_from(limit).unwrap_or(i64::MAX))

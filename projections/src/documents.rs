@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 
-use domain::StreamKey;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
+use crate::generation::Generation;
 use crate::model::Documents;
 use crate::{ReadModel, Row};
+
+/// Bytes of documents that travel in one statement, before one more is added.
+const PIECE: usize = 2 << 20;
 
 /// A stored document that this code cannot read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -19,9 +22,10 @@ pub(crate) struct Unreadable(pub(crate) Uuid);
 /// Loads the documents with these keys. One that this code cannot read is an error of its own.
 pub(crate) async fn load<M: ReadModel>(
     connection: &mut PgConnection,
+    table: Generation,
     keys: &[Uuid],
 ) -> Result<HashMap<Uuid, Result<Row<M>, Unreadable>>, sqlx::Error> {
-    let rows = sqlx::query(&format!("SELECT key, document, versions, position FROM {} WHERE key = ANY($1)", M::TABLE))
+    let rows = sqlx::query(&format!("SELECT key, document, versions, position FROM {table} WHERE key = ANY($1)"))
         .bind(keys)
         .fetch_all(connection)
         .await?;
@@ -49,88 +53,118 @@ pub(crate) fn position(row: &PgRow, column: &str) -> Result<u64, sqlx::Error> {
     row.try_get::<i64, _>(column).map(i64::unsigned_abs)
 }
 
-/// Why documents were not written.
-#[derive(Debug)]
-pub(crate) enum WriteError {
-    /// PostgreSQL cannot hold a document that begins to change with this event.
-    Unstorable(StreamKey, u64),
-    Database(sqlx::Error),
-}
-
-impl From<sqlx::Error> for WriteError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
-/// Writes what has changed: three statements at most, whatever the number of documents.
+/// Writes what has changed: four statements at most, as long as it is no more than a few megabytes.
+///
+/// # Errors
+///
+/// If the database fails, or holds a document that [`storable_length`] would have refused.
 pub(crate) async fn write<M: ReadModel>(
     connection: &mut PgConnection,
+    table: Generation,
     documents: &Documents<M>,
-) -> Result<(), WriteError> {
-    let mut gone = Vec::new();
-    let (mut keys, mut texts, mut versions, mut positions) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+) -> Result<(), sqlx::Error> {
+    purge(connection, table, &documents.purged).await?;
+    let gone: Vec<Uuid> =
+        documents.rows.iter().filter(|(_, row)| row.changed && row.document.is_none()).map(|(key, _)| *key).collect();
+    remove(connection, table, &gone).await?;
+    let mut piece = Piece::default();
     for (key, row) in &documents.rows {
-        let Some((stream, sequence)) = row.touched else { continue };
-        let Some(document) = &row.document else {
-            gone.push(*key);
-            continue;
-        };
-        let unstorable = || WriteError::Unstorable(stream, sequence);
-        let text = serde_json::to_string(document).map_err(|_| unstorable())?;
-        if holds_nul(&text) {
-            return Err(unstorable());
+        let (true, Some(document)) = (row.changed, &row.document) else { continue };
+        piece.add(*key, document, row)?;
+        if PIECE < piece.bytes {
+            std::mem::take(&mut piece).upsert(connection, table).await?;
         }
-        keys.push(*key);
-        texts.push(text);
-        versions.push(serde_json::to_string(&row.versions).map_err(|_| unstorable())?);
-        positions.push(row.position.unwrap_or_default().cast_signed());
     }
-    if !documents.purged.is_empty() {
-        sqlx::query(&format!("DELETE FROM {} WHERE project_id = ANY($1)", M::TABLE))
-            .bind(&documents.purged)
-            .execute(&mut *connection)
+    piece.upsert(connection, table).await?;
+    move_lists::<M>(connection, table, documents).await
+}
+
+/// Removes the documents of these projects.
+pub(crate) async fn purge(
+    connection: &mut PgConnection,
+    table: Generation,
+    projects: &[Uuid],
+) -> Result<(), sqlx::Error> {
+    if !projects.is_empty() {
+        sqlx::query(&format!("DELETE FROM {table} WHERE project_id = ANY($1)"))
+            .bind(projects)
+            .execute(connection)
             .await?;
     }
-    if !gone.is_empty() {
-        sqlx::query(&format!("DELETE FROM {} WHERE key = ANY($1)", M::TABLE))
-            .bind(&gone)
-            .execute(&mut *connection)
-            .await?;
-    }
+    Ok(())
+}
+
+/// Removes the documents with these keys.
+pub(crate) async fn remove(connection: &mut PgConnection, table: Generation, keys: &[Uuid]) -> Result<(), sqlx::Error> {
     if !keys.is_empty() {
+        sqlx::query(&format!("DELETE FROM {table} WHERE key = ANY($1)")).bind(keys).execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// Documents that travel in one statement.
+#[derive(Default)]
+struct Piece {
+    keys: Vec<Uuid>,
+    documents: Vec<String>,
+    versions: Vec<String>,
+    positions: Vec<i64>,
+    bytes: usize,
+}
+
+impl Piece {
+    fn add<M: ReadModel>(&mut self, key: Uuid, document: &M, row: &Row<M>) -> Result<(), sqlx::Error> {
+        let unwritable = |error: serde_json::Error| sqlx::Error::Encode(Box::new(error));
+        let document = serde_json::to_string(document).map_err(unwritable)?;
+        let versions = serde_json::to_string(&row.versions).map_err(unwritable)?;
+        self.bytes += document.len() + versions.len();
+        self.keys.push(key);
+        self.documents.push(document);
+        self.versions.push(versions);
+        self.positions.push(row.position.unwrap_or_default().cast_signed());
+        Ok(())
+    }
+
+    async fn upsert(self, connection: &mut PgConnection, table: Generation) -> Result<(), sqlx::Error> {
+        if self.keys.is_empty() {
+            return Ok(());
+        }
         sqlx::query(&format!(
             "INSERT INTO {table} AS t (key, document, versions, position)
              SELECT k, d::jsonb, v::jsonb, p FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[]) n(k, d, v, p)
              ON CONFLICT (key) DO UPDATE
                 SET document = excluded.document, versions = excluded.versions, position = excluded.position
-                WHERE t.position < excluded.position",
-            table = M::TABLE
+                WHERE t.position < excluded.position"
         ))
-        .bind(&keys)
-        .bind(&texts)
-        .bind(&versions)
-        .bind(&positions)
-        .execute(&mut *connection)
+        .bind(&self.keys)
+        .bind(&self.documents)
+        .bind(&self.versions)
+        .bind(&self.positions)
+        .execute(connection)
         .await?;
+        Ok(())
     }
-    move_lists::<M>(connection, documents).await?;
-    Ok(())
 }
 
-async fn move_lists<M: ReadModel>(connection: &mut PgConnection, documents: &Documents<M>) -> Result<(), sqlx::Error> {
+async fn move_lists<M: ReadModel>(
+    connection: &mut PgConnection,
+    table: Generation,
+    documents: &Documents<M>,
+) -> Result<(), sqlx::Error> {
     if documents.lists.is_empty() {
         return Ok(());
     }
     let (owners, positions): (Vec<Uuid>, Vec<i64>) =
         documents.lists.iter().map(|(owner, position)| (*owner, position.unwrap_or_default().cast_signed())).unzip();
     sqlx::query(
-        "INSERT INTO views.list_positions AS l (name, version, owner_id, position)
-         SELECT $1, $2, o, p FROM unnest($3::uuid[], $4::bigint[]) n(o, p)
-         ON CONFLICT (owner_id, name, version) DO UPDATE SET position = greatest(l.position, excluded.position)",
+        "INSERT INTO views.list_positions AS l (name, version, generation, owner_id, position)
+         SELECT $1, $2, $3, o, p FROM unnest($4::uuid[], $5::bigint[]) n(o, p)
+         ON CONFLICT (owner_id, name, version, generation)
+            DO UPDATE SET position = greatest(l.position, excluded.position)",
     )
-    .bind(M::NAME)
-    .bind(M::VERSION)
+    .bind(table.name)
+    .bind(table.version)
+    .bind(table.number)
     .bind(owners)
     .bind(positions)
     .execute(connection)
@@ -138,12 +172,25 @@ async fn move_lists<M: ReadModel>(connection: &mut PgConnection, documents: &Doc
     Ok(())
 }
 
+/// The length of a document's JSON in bytes; `None` if PostgreSQL cannot hold it.
+pub(crate) fn storable_length<M: ReadModel>(document: &M, buffer: &mut Vec<u8>) -> Option<usize> {
+    buffer.clear();
+    serde_json::to_writer(&mut *buffer, document).ok()?;
+    (!holds_nul(buffer)).then_some(buffer.len())
+}
+
 /// Whether a JSON text holds the character U+0000, which jsonb refuses: an escape whose backslash is not itself escaped.
-fn holds_nul(json: &str) -> bool {
-    json.match_indices("\\u0000").any(|(at, _)| {
-        let before = json.as_bytes()[..at].iter().rev().take_while(|byte| **byte == b'\\').count();
-        before % 2 == 0
-    })
+fn holds_nul(json: &[u8]) -> bool {
+    // Hardly a document has an escape like it, so that looking for backslashes alone is quick.
+    let mut rest = json;
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+        if rest[at..].starts_with(b"\\u0000") {
+            return true;
+        }
+        // What is escaped is passed over, another backslash, too.
+        rest = rest.get(at + 2..).unwrap_or_default();
+    }
+    false
 }
 
 #[cfg(test)]
@@ -155,7 +202,7 @@ mod tests {
         for (text, nul) in [("a\u{0}b", true), ("\\u0000", false), ("\\\\u0000", false), ("\\\u{0}", true), ("", false)]
         {
             let json = serde_json::to_string(text).unwrap();
-            assert_eq!(holds_nul(&json), nul, "{json}");
+            assert_eq!(holds_nul(json.as_bytes()), nul, "{json}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What is listed newest first, page by page: proposals, timelines, jobs.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use domain::{ProjectId, ProposalId, personal};
@@ -10,13 +11,13 @@ use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use crate::batch::Model;
-use crate::documents::position;
-use crate::reader::{checkpoint, freshness, freshness_columns};
+use crate::generation::Tables;
+use crate::reader::{contained, freshness, freshness_columns};
 use crate::timeline::machine_name;
 use crate::views::{DETAIL, email_of_actor, found};
 use crate::{
-    Answer, Found, JobDocument, JobStatus, ProjectDocument, ProposalDocumentRow, ProposalState, ProposalStatus,
-    ReadModel, Reader, TimelineEntry, ViewError, Views,
+    Answer, Found, JobDocument, JobStatus, ProjectDocument, ProposalDocumentRow, ProposalState, ProposalStatus, Reader,
+    TimelineEntry, ViewError, Views,
 };
 
 /// Rows in one answer at most.
@@ -64,8 +65,8 @@ impl Views {
         status: Option<ProposalStatus>,
         page: Page,
     ) -> Result<Answer<Option<Vec<Found<ProposalDocumentRow>>>>, ViewError> {
-        self.fresh(reader, &[Model::of::<ProjectDocument>(), Model::of::<ProposalState>()], || {
-            self.look_at_proposals(*reader, project, status, page).boxed()
+        self.fresh(reader, &[Model::of::<ProjectDocument>(), Model::of::<ProposalState>()], |tables| {
+            self.look_at_proposals(*reader, project, status, page, tables).boxed()
         })
         .await
     }
@@ -82,8 +83,8 @@ impl Views {
         project: ProjectId,
         page: Page,
     ) -> Result<Answer<Option<Vec<TimelineLine>>>, ViewError> {
-        self.fresh(reader, &[Model::of::<ProjectDocument>(), Model::of::<TimelineEntry>()], || {
-            self.look_at_timeline(*reader, project, page).boxed()
+        self.fresh(reader, &[Model::of::<ProjectDocument>(), Model::of::<TimelineEntry>()], |tables| {
+            self.look_at_timeline(*reader, project, page, tables).boxed()
         })
         .await
     }
@@ -100,8 +101,10 @@ impl Views {
         project: Option<ProjectId>,
         page: Page,
     ) -> Result<Answer<(Vec<Found<JobDocument>>, DateTime<Utc>)>, ViewError> {
-        self.fresh(reader, &[Model::of::<JobDocument>()], || self.look_at_jobs(*reader, filter, project, page).boxed())
-            .await
+        self.fresh(reader, &[Model::of::<JobDocument>()], |tables| {
+            self.look_at_jobs(*reader, filter, project, page, tables).boxed()
+        })
+        .await
     }
 
     async fn look_at_proposals(
@@ -110,6 +113,7 @@ impl Views {
         project: ProjectId,
         status: Option<ProposalStatus>,
         page: Page,
+        tables: Arc<Tables>,
     ) -> Result<Answer<Option<Vec<Found<ProposalDocumentRow>>>>, ViewError> {
         let rows = sqlx::query(&format!(
             "WITH f AS MATERIALIZED (SELECT {freshness}, {mine} AS mine)
@@ -118,9 +122,9 @@ impl Views {
                  FROM {table} WHERE project_id = $2 AND state = 'saved' AND ($6::text IS NULL OR status = $6)
                      AND ($4::timestamptz IS NULL OR (created_at, key) < ($4, $5))
                  ORDER BY created_at DESC, key DESC LIMIT $3) r ON f.mine ORDER BY r.place",
-            freshness = freshness_columns(&[Model::of::<ProjectDocument>(), Model::of::<ProposalState>()]),
-            mine = mine(),
-            table = ProposalState::TABLE,
+            freshness = freshness_columns(&tables, &[Model::of::<ProjectDocument>(), Model::of::<ProposalState>()]),
+            mine = mine(&tables),
+            table = tables.of::<ProposalState>(),
         ))
         .bind(reader.account.as_uuid())
         .bind(project.as_uuid())
@@ -145,6 +149,7 @@ impl Views {
         reader: Reader,
         project: ProjectId,
         page: Page,
+        tables: Arc<Tables>,
     ) -> Result<Answer<Option<Vec<TimelineLine>>>, ViewError> {
         let rows = sqlx::query(&format!(
             "WITH f AS MATERIALIZED (SELECT {freshness}, {mine} AS mine)
@@ -154,10 +159,10 @@ impl Views {
                  FROM {table} t WHERE t.project_id = $2 AND t.visible
                      AND ($4::timestamptz IS NULL OR (t.began_at, t.key) < ($4, $5))
                  ORDER BY t.began_at DESC, t.key DESC LIMIT $3) r ON f.mine ORDER BY r.place",
-            freshness = freshness_columns(&[Model::of::<ProjectDocument>(), Model::of::<TimelineEntry>()]),
-            mine = mine(),
-            email = email_of_actor("t"),
-            table = TimelineEntry::TABLE,
+            freshness = freshness_columns(&tables, &[Model::of::<ProjectDocument>(), Model::of::<TimelineEntry>()]),
+            mine = mine(&tables),
+            email = email_of_actor(&tables, "t"),
+            table = tables.of::<TimelineEntry>(),
         ))
         .bind(reader.account.as_uuid())
         .bind(project.as_uuid())
@@ -178,6 +183,7 @@ impl Views {
         filter: Option<JobFilter>,
         project: Option<ProjectId>,
         page: Page,
+        tables: Arc<Tables>,
     ) -> Result<Answer<(Vec<Found<JobDocument>>, DateTime<Utc>)>, ViewError> {
         let mut condition = String::from("owner_id = $1 AND ($2::uuid IS NULL OR project_id = $2)");
         match filter {
@@ -192,9 +198,9 @@ impl Views {
                  SELECT row_number() OVER (ORDER BY requested_at DESC, key DESC) AS place, document, position
                  FROM {table} WHERE {condition} AND ($4::timestamptz IS NULL OR (requested_at, key) < ($4, $5))
                  ORDER BY requested_at DESC, key DESC LIMIT $3) r ON true ORDER BY r.place",
-            freshness = freshness_columns(&[Model::of::<JobDocument>()]),
-            everywhere = checkpoint(&DETAIL),
-            table = JobDocument::TABLE,
+            freshness = freshness_columns(&tables, &[Model::of::<JobDocument>()]),
+            everywhere = tables.checkpoint(&DETAIL),
+            table = tables.of::<JobDocument>(),
         ))
         .bind(reader.account.as_uuid())
         .bind(project.map(ProjectId::as_uuid))
@@ -204,7 +210,7 @@ impl Views {
         .fetch_all(self.store.pool())
         .await?;
         let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-        let everywhere = position(first, "everywhere")?;
+        let everywhere = contained(first, "everywhere")?;
         let mut jobs = Vec::with_capacity(rows.len());
         for row in present(&rows)? {
             let Found { document, position } = found::<JobDocument>(row)?;
@@ -252,8 +258,8 @@ pub(crate) fn timeline_line(row: &PgRow) -> Result<TimelineLine, ViewError> {
 }
 
 /// An expression: whether the reader `$1` owns the project `$2`.
-fn mine() -> String {
-    format!("EXISTS (SELECT FROM {} WHERE key = $2 AND owner_id = $1)", ProjectDocument::TABLE)
+fn mine(tables: &Tables) -> String {
+    format!("EXISTS (SELECT FROM {} WHERE key = $2 AND owner_id = $1)", tables.of::<ProjectDocument>())
 }
 
 /// The rows that hold something, in order: a list without anything is one row with nothing but its freshness.

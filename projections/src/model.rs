@@ -11,16 +11,16 @@ use uuid::Uuid;
 ///
 /// All functions are pure and use nothing that is given out later than the event itself, such as its ledger position:
 /// the live runner, a rebuild, a check and the answer to a write all use the same ones and see the same.
-pub trait ReadModel: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
+pub trait ReadModel: Serialize + DeserializeOwned + Clone + Send + Sync + Sized + 'static {
     /// The model's name in checkpoints, metrics and on the command line.
     const NAME: &'static str;
     /// The version of the document's shape. A change of shape is a new version, filled beside the old one.
     const VERSION: i32;
-    /// The table, its schema included; its name ends in the version.
+    /// The table of the version's first generation, which a migration makes: `views.`, the name, `_v` and the version.
     const TABLE: &'static str;
     /// The kinds of stream whose events it folds.
     const KINDS: &'static [StreamKind];
-    /// How many documents are held in memory at once, at most, while events are folded into them.
+    /// How many documents the live runner holds in memory at once, at most, while it folds events into them.
     const AT_ONCE: usize = 500;
 
     /// The documents that this event changes. An event that changes nothing in a document does not name it.
@@ -54,6 +54,12 @@ pub(crate) fn stream_name(stream: StreamKey) -> String {
     format!("{}:{}", stream.kind, stream.id)
 }
 
+/// The stream with this name in [`Versions`].
+pub(crate) fn stream_named(name: &str) -> Option<StreamKey> {
+    let (kind, id) = name.split_once(':')?;
+    Some(StreamKey { kind: kind.parse().ok()?, id: id.parse().ok()? })
+}
+
 /// A document with all that is stored beside it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row<M> {
@@ -63,20 +69,20 @@ pub struct Row<M> {
     pub versions: Versions,
     /// The ledger position of the last event that changed it. `None` if that event has no position yet.
     pub position: Option<u64>,
-    /// The first event that was folded since the row was loaded.
-    pub(crate) touched: Option<(StreamKey, u64)>,
+    /// Whether an event was folded since the row was loaded.
+    pub(crate) changed: bool,
 }
 
 impl<M> Default for Row<M> {
     fn default() -> Self {
-        Self { document: None, versions: Versions::new(), position: None, touched: None }
+        Self { document: None, versions: Versions::new(), position: None, changed: false }
     }
 }
 
 impl<M> Row<M> {
     /// The row as it is stored.
     pub(crate) fn stored(document: M, versions: Versions, position: u64) -> Self {
-        Self { document: Some(document), versions, position: Some(position), touched: None }
+        Self { document: Some(document), versions, position: Some(position), changed: false }
     }
 }
 
@@ -94,7 +100,7 @@ impl<M: ReadModel> Row<M> {
         if existed || exists {
             self.versions.insert(stream, recorded.sequence);
             self.position = position;
-            self.touched.get_or_insert((recorded.stream, recorded.sequence));
+            self.changed = true;
         }
         existed || exists
     }
@@ -124,7 +130,7 @@ impl<M: ReadModel> Documents<M> {
                 if row.document.as_ref().is_some_and(|document| document.project() == Some(project)) {
                     row.document = None;
                     row.position = position;
-                    row.touched.get_or_insert((recorded.stream, recorded.sequence));
+                    row.changed = true;
                 }
             }
         }
@@ -198,13 +204,13 @@ mod tests {
                 self.rows.retain(|_, (document, ..)| document["project"] != project);
             }
             for (key, row) in documents.rows {
-                match (row.touched, row.document) {
-                    (Some(_), Some(document)) => {
+                match (row.changed, row.document) {
+                    (true, Some(document)) => {
                         let document = serde_json::to_value(document).unwrap();
                         self.rows.insert(key, (document, row.versions, row.position.unwrap()));
                     }
-                    (Some(_), None) => _ = self.rows.remove(&key),
-                    (None, _) => (),
+                    (true, None) => _ = self.rows.remove(&key),
+                    (false, _) => (),
                 }
             }
             self.lists.extend(documents.lists.into_iter().map(|(owner, position)| (owner, position.unwrap())));

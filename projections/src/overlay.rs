@@ -1,6 +1,7 @@
 //! Stored documents with newer events folded over them, for answers that must not lag.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use domain::{Recorded, StreamKey};
 use eventstore::{EVENT_COLUMNS, Store, StoredEvent};
@@ -10,8 +11,8 @@ use uuid::Uuid;
 
 use crate::batch::Model;
 use crate::documents;
+use crate::generation::Tables;
 use crate::model::Documents;
-use crate::reader::{checkpoint, names};
 use crate::{Found, ReadModel, Row, ViewError};
 
 /// Events that are held in memory at once while they are folded.
@@ -22,17 +23,17 @@ pub(crate) type Tail = (Recorded, Option<u64>);
 
 /// Documents with newer events folded over them, loaded as events name them.
 pub(crate) struct Overlay<M> {
+    tables: Arc<Tables>,
     pub(crate) documents: Documents<M>,
     loaded: HashSet<Uuid>,
 }
 
-impl<M: ReadModel> Default for Overlay<M> {
-    fn default() -> Self {
-        Self { documents: Documents::new(HashMap::new()), loaded: HashSet::new() }
-    }
-}
-
 impl<M: ReadModel> Overlay<M> {
+    /// Nothing yet, to be laid over these tables.
+    pub(crate) fn on(tables: &Arc<Tables>) -> Self {
+        Self { tables: Arc::clone(tables), documents: Documents::new(HashMap::new()), loaded: HashSet::new() }
+    }
+
     pub(crate) async fn load(
         &mut self,
         connection: &mut PgConnection,
@@ -42,7 +43,7 @@ impl<M: ReadModel> Overlay<M> {
         if missing.is_empty() {
             return Ok(());
         }
-        for (key, row) in documents::load::<M>(connection, &missing).await? {
+        for (key, row) in documents::load::<M>(connection, self.tables.of::<M>(), &missing).await? {
             self.documents.rows.insert(key, row?);
         }
         Ok(())
@@ -63,7 +64,7 @@ impl<M: ReadModel> Overlay<M> {
         connection: &mut PgConnection,
         stream: StreamKey,
     ) -> Result<(), ViewError> {
-        let mut pages = Pages::of(stream);
+        let mut pages = Pages::of(stream, &self.tables);
         while let Some(events) = pages.next(store, connection, &[Model::of::<M>()]).await? {
             self.apply(connection, &events).await?;
         }
@@ -86,14 +87,15 @@ impl<M: ReadModel> Overlay<M> {
 /// position, and in a parked stream all from the event that parked it. The checkpoint counts where the first page was
 /// read: by then a later one may have moved past events that a document read in between does not contain.
 pub(crate) struct Pages {
+    tables: Arc<Tables>,
     stream: StreamKey,
     after: u64,
     done: bool,
 }
 
 impl Pages {
-    pub(crate) fn of(stream: StreamKey) -> Self {
-        Self { stream, after: 0, done: false }
+    pub(crate) fn of(stream: StreamKey, tables: &Arc<Tables>) -> Self {
+        Self { tables: Arc::clone(tables), stream, after: 0, done: false }
     }
 
     pub(crate) async fn next(
@@ -112,10 +114,10 @@ impl Pages {
                  coalesce((SELECT c.sequence FROM es.ledger c WHERE c.aggregate_type = $1 AND c.aggregate_id = $2
                            AND c.position <= {checkpoint} ORDER BY c.sequence DESC LIMIT 1), 0),
                  (SELECT min(p.from_sequence) - 1 FROM views.parked p
-                  WHERE p.aggregate_type = $1 AND p.aggregate_id = $2 AND (p.name, p.version) IN ({names}))) END
+                  WHERE p.aggregate_type = $1 AND p.aggregate_id = $2 AND (p.name, p.version, p.generation) IN ({names}))) END
              ORDER BY e.sequence LIMIT $4",
-            checkpoint = checkpoint(models),
-            names = names(models),
+            checkpoint = self.tables.checkpoint(models),
+            names = self.tables.names(models),
         ))
         .bind(self.stream.kind.as_str())
         .bind(self.stream.id.to_string())

@@ -1,5 +1,7 @@
 //! An account's projects as a list, and what is counted over them.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use domain::project::Status;
 use futures::FutureExt;
@@ -7,10 +9,11 @@ use sqlx::Row as _;
 
 use crate::batch::Model;
 use crate::documents::position;
+use crate::generation::{Generation, Tables};
 use crate::lists::{MAX_LIMIT, present};
 use crate::reader::{freshness, freshness_columns};
 use crate::views::found;
-use crate::{Answer, Found, ProjectDocument, ReadModel, Reader, ViewError, Views};
+use crate::{Answer, Found, ProjectDocument, Reader, ViewError, Views};
 
 /// The last page of the project list.
 const MAX_PAGE: u32 = 1_000;
@@ -76,8 +79,10 @@ impl Views {
     ///
     /// [`ViewError`].
     pub async fn projects(&self, reader: &Reader, filter: &ProjectFilter) -> Result<Answer<ProjectPage>, ViewError> {
-        self.fresh(reader, &[Model::of::<ProjectDocument>()], || self.look_at_projects(*reader, filter.clone()).boxed())
-            .await
+        self.fresh(reader, &[Model::of::<ProjectDocument>()], |tables| {
+            self.look_at_projects(*reader, filter.clone(), tables).boxed()
+        })
+        .await
     }
 
     /// What is counted over the reader's projects.
@@ -86,10 +91,16 @@ impl Views {
     ///
     /// [`ViewError`].
     pub async fn project_stats(&self, reader: &Reader) -> Result<Answer<ProjectStats>, ViewError> {
-        self.fresh(reader, &[Model::of::<ProjectDocument>()], || self.look_at_stats(*reader).boxed()).await
+        self.fresh(reader, &[Model::of::<ProjectDocument>()], |tables| self.look_at_stats(*reader, tables).boxed())
+            .await
     }
 
-    async fn look_at_projects(&self, reader: Reader, filter: ProjectFilter) -> Result<Answer<ProjectPage>, ViewError> {
+    async fn look_at_projects(
+        &self,
+        reader: Reader,
+        filter: ProjectFilter,
+        tables: Arc<Tables>,
+    ) -> Result<Answer<ProjectPage>, ViewError> {
         let size = filter.size.clamp(1, MAX_LIMIT);
         let offset = i64::from(filter.page.clamp(1, MAX_PAGE) - 1) * i64::from(size);
         let rows = sqlx::query(&format!(
@@ -100,9 +111,9 @@ impl Views {
                  SELECT row_number() OVER (ORDER BY updated_at DESC, key) AS place, document, position
                  FROM {table} WHERE {matching} ORDER BY updated_at DESC, key LIMIT $5 OFFSET $6) r ON true
              ORDER BY r.place",
-            freshness = freshness_columns(&[Model::of::<ProjectDocument>()]),
-            list_position = list_position::<ProjectDocument>(),
-            table = ProjectDocument::TABLE,
+            freshness = freshness_columns(&tables, &[Model::of::<ProjectDocument>()]),
+            list_position = list_position(tables.of::<ProjectDocument>()),
+            table = tables.of::<ProjectDocument>(),
             matching = "owner_id = $1 AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR sector = $3)
                         AND ($4::text IS NULL OR search LIKE $4)",
         ))
@@ -123,7 +134,7 @@ impl Views {
         Ok(Answer { value, freshness: freshness(first, &reader)? })
     }
 
-    async fn look_at_stats(&self, reader: Reader) -> Result<Answer<ProjectStats>, ViewError> {
+    async fn look_at_stats(&self, reader: Reader, tables: Arc<Tables>) -> Result<Answer<ProjectStats>, ViewError> {
         let rows = sqlx::query(&format!(
             "WITH f AS MATERIALIZED (SELECT {freshness}, {list_position} AS list_position)
              SELECT f.*, r.* FROM f LEFT JOIN (
@@ -131,9 +142,9 @@ impl Views {
                         (sum(sum(budget_usd::numeric)) OVER ())::double precision AS budget,
                         max(max(updated_at)) OVER () AS updated_at
                  FROM {table} WHERE owner_id = $1 GROUP BY status) r ON true",
-            freshness = freshness_columns(&[Model::of::<ProjectDocument>()]),
-            list_position = list_position::<ProjectDocument>(),
-            table = ProjectDocument::TABLE,
+            freshness = freshness_columns(&tables, &[Model::of::<ProjectDocument>()]),
+            list_position = list_position(tables.of::<ProjectDocument>()),
+            table = tables.of::<ProjectDocument>(),
         ))
         .bind(reader.account.as_uuid())
         .fetch_all(self.store.pool())
@@ -163,11 +174,11 @@ impl Views {
 }
 
 /// An expression: the position of the last event that changed the list of the reader `$1`.
-fn list_position<M: ReadModel>() -> String {
+fn list_position(table: Generation) -> String {
+    let Generation { name, version, number } = table;
     format!(
-        "coalesce((SELECT position FROM views.list_positions WHERE owner_id = $1 AND name = '{}' AND version = {}), 0)",
-        M::NAME,
-        M::VERSION
+        "coalesce((SELECT position FROM views.list_positions
+                   WHERE owner_id = $1 AND name = '{name}' AND version = {version} AND generation = {number}), 0)"
     )
 }
 

@@ -1,9 +1,11 @@
 //! Reading one's own writes: what a read must contain, and waiting for it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::AccountId;
 use eventstore::StoreError;
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -12,7 +14,13 @@ use tokio::time::{Instant, timeout_at};
 use crate::Views;
 use crate::batch::Model;
 use crate::documents::{Unreadable, position};
+use crate::generation::Tables;
 use crate::runner::LIVE;
+
+/// How often a read looks for its tables before it gives up.
+const LOOKS: u32 = 4;
+/// PostgreSQL's code for a table that is not there.
+const UNDEFINED_TABLE: &str = "42P01";
 
 /// Who reads, and what the answer should contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +79,23 @@ pub enum ViewError {
     /// A stored document is not of the shape that this code knows.
     #[error("a stored document cannot be read")]
     Unreadable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// There is nothing to read yet under the version of the documents that this release knows.
+    #[error("the read model {0} is still to be built: allegiant projections rebuild {0}")]
+    NotBuilt(&'static str),
+    /// Whenever a table was read, it was gone. Only if generations come and go within milliseconds.
+    #[error("the tables that are read were replaced again and again")]
+    Moved,
+}
+
+impl ViewError {
+    /// Whether a table that was read is there no longer.
+    fn tables_are_gone(&self) -> bool {
+        match self {
+            Self::Moved => true,
+            Self::Database(sqlx::Error::Database(error)) => error.code().as_deref() == Some(UNDEFINED_TABLE),
+            Self::Database(_) | Self::Store(_) | Self::Unreadable(_) | Self::NotBuilt(_) => false,
+        }
+    }
 }
 
 impl From<Unreadable> for ViewError {
@@ -80,33 +105,25 @@ impl From<Unreadable> for ViewError {
 }
 
 /// The columns of a statement that [`Freshness`] is read from; `$1` must be the reader's account.
-pub(crate) fn freshness_columns(models: &[Model]) -> String {
+pub(crate) fn freshness_columns(tables: &Tables, models: &[Model]) -> String {
     format!(
         "{} AS included, EXISTS (SELECT FROM es.event_pending p WHERE p.actor_id = $1) AS pending,
          coalesce((SELECT max(l.position) FROM es.ledger l WHERE l.actor_id = $1), 0) AS written",
-        checkpoint(models)
+        tables.checkpoint(models)
     )
-}
-
-/// An expression: the position up to which all these models contain everything.
-pub(crate) fn checkpoint(models: &[Model]) -> String {
-    format!(
-        "(SELECT coalesce(min(c.position), 0) FROM views.checkpoints c WHERE (c.name, c.version) IN ({}))",
-        names(models)
-    )
-}
-
-/// A list for `IN`: names and versions, which are constants of ours.
-pub(crate) fn names(models: &[Model]) -> String {
-    models.iter().map(|model| format!("('{}', {})", model.name, model.version)).collect::<Vec<_>>().join(", ")
 }
 
 /// Reads the columns of [`freshness_columns`].
-pub(crate) fn freshness(row: &PgRow, reader: &Reader) -> Result<Freshness, sqlx::Error> {
-    let included = position(row, "included")?;
+pub(crate) fn freshness(row: &PgRow, reader: &Reader) -> Result<Freshness, ViewError> {
+    let included = contained(row, "included")?;
     let pending: bool = row.try_get("pending")?;
     let wanted = position(row, "written")?.max(reader.min_position.unwrap_or(0));
     Ok(Freshness { position: included, behind: pending || included < wanted })
+}
+
+/// Reads what [`Tables::checkpoint`] came to.
+pub(crate) fn contained(row: &PgRow, column: &str) -> Result<u64, ViewError> {
+    row.try_get::<Option<i64>, _>(column)?.map(i64::unsigned_abs).ok_or(ViewError::Moved)
 }
 
 impl Views {
@@ -116,27 +133,49 @@ impl Views {
     ///
     /// [`ViewError`] if the database fails.
     pub async fn wait_for(&self, reader: &Reader) -> Result<Freshness, ViewError> {
-        self.wait(reader, &LIVE).await
+        self.on_tables(|tables| async move { self.wait(reader, &LIVE, &tables).await }.boxed()).await
     }
 
     /// Looks once; if something is missing, waits for it and looks again.
-    pub(crate) async fn fresh<'a, T>(
+    pub(crate) async fn fresh<'a, T: Send>(
         &'a self,
-        reader: &Reader,
-        models: &[Model],
-        look: impl Fn() -> BoxFuture<'a, Result<Answer<T>, ViewError>>,
+        reader: &'a Reader,
+        models: &'a [Model],
+        look: impl Fn(Arc<Tables>) -> BoxFuture<'a, Result<Answer<T>, ViewError>> + Sync,
     ) -> Result<Answer<T>, ViewError> {
-        let answer = look().await?;
-        if !answer.freshness.behind || reader.within.is_zero() {
-            return Ok(answer);
-        }
-        self.wait(reader, models).await?;
-        look().await
+        let look = &look;
+        self.on_tables(|tables| {
+            async move {
+                let answer = look(Arc::clone(&tables)).await?;
+                if !answer.freshness.behind || reader.within.is_zero() {
+                    return Ok(answer);
+                }
+                self.wait(reader, models, &tables).await?;
+                look(tables).await
+            }
+            .boxed()
+        })
+        .await
     }
 
-    async fn wait(&self, reader: &Reader, models: &[Model]) -> Result<Freshness, ViewError> {
+    /// Reads the tables that are live. If one of them is gone meanwhile, reads those that took their place.
+    pub(crate) async fn on_tables<'f, T>(
+        &self,
+        read: impl Fn(Arc<Tables>) -> BoxFuture<'f, Result<T, ViewError>>,
+    ) -> Result<T, ViewError> {
+        let mut tables = self.known.tables(&self.store).await?;
+        for _ in 0..LOOKS {
+            match read(tables).await {
+                Err(error) if error.tables_are_gone() => tables = self.known.look(&self.store).await?,
+                done => return done,
+            }
+        }
+        Err(ViewError::Moved)
+    }
+
+    async fn wait(&self, reader: &Reader, models: &[Model], tables: &Tables) -> Result<Freshness, ViewError> {
         let deadline = Instant::now() + reader.within;
-        let statement = format!("SELECT {}", freshness_columns(models));
+        let statement = format!("SELECT {}", freshness_columns(tables, models));
         let mut projected = self.store.signals().projected();
         loop {
             // Marked as seen before the look, so that what comes after it wakes.

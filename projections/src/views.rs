@@ -1,6 +1,7 @@
 //! Reads by id, each in one statement.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use domain::{AccountId, ProjectId, ProposalId};
@@ -14,6 +15,7 @@ use uuid::Uuid;
 
 use crate::batch::Model;
 use crate::documents::position;
+use crate::generation::{Known, Tables};
 use crate::lists::{TimelineLine, timeline_line};
 use crate::reader::{freshness, freshness_columns};
 use crate::{
@@ -35,6 +37,7 @@ const EMAILS_AT_ONCE: usize = 1_000;
 #[derive(Clone)]
 pub struct Views {
     pub(crate) store: Store,
+    pub(crate) known: Arc<Known>,
 }
 
 /// A project with its newest proposals and timeline entries.
@@ -71,7 +74,7 @@ impl Views {
     /// Queries on the read models in this store's database.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self { store }
+        Self { store, known: Arc::default() }
     }
 
     /// An account, whosesoever.
@@ -145,7 +148,7 @@ impl Views {
         id: ProjectId,
     ) -> Result<Answer<Option<Found<ProjectDetail>>>, ViewError> {
         let reader = *reader;
-        self.fresh(&reader, &DETAIL, || self.look_at_detail(reader, id).boxed()).await
+        self.fresh(&reader, &DETAIL, |tables| self.look_at_detail(reader, id, tables).boxed()).await
     }
 
     /// The addresses of accounts, `[erased]` ones included. Looks up 1,000 at most.
@@ -154,14 +157,21 @@ impl Views {
     ///
     /// [`ViewError`].
     pub async fn emails(&self, ids: &[AccountId]) -> Result<HashMap<AccountId, String>, ViewError> {
-        let mut connection = self.store.pool().acquire().await?;
-        emails(&mut connection, ids.iter().copied()).await
+        self.on_tables(|tables| {
+            async move {
+                let mut connection = self.store.pool().acquire().await?;
+                emails(&mut connection, &tables, ids.iter().copied()).await
+            }
+            .boxed()
+        })
+        .await
     }
 
     async fn look_at_detail(
         &self,
         reader: Reader,
         id: ProjectId,
+        tables: Arc<Tables>,
     ) -> Result<Answer<Option<Found<ProjectDetail>>>, ViewError> {
         let rows = sqlx::query(&format!(
             "WITH f AS MATERIALIZED (SELECT {freshness}),
@@ -178,11 +188,11 @@ impl Views {
                   FROM {timeline} t WHERE t.project_id = (SELECT key FROM mine) AND t.visible
                   ORDER BY t.began_at DESC, t.key DESC LIMIT $4)
              ) r ON true ORDER BY r.part, r.place",
-            freshness = freshness_columns(&DETAIL),
-            projects = ProjectDocument::TABLE,
-            proposals = ProposalState::TABLE,
-            timeline = TimelineEntry::TABLE,
-            email = email_of_actor("t"),
+            freshness = freshness_columns(&tables, &DETAIL),
+            projects = tables.of::<ProjectDocument>(),
+            proposals = tables.of::<ProposalState>(),
+            timeline = tables.of::<TimelineEntry>(),
+            email = email_of_actor(&tables, "t"),
         ))
         .bind(reader.account.as_uuid())
         .bind(id.as_uuid())
@@ -217,7 +227,7 @@ impl Views {
         id: Uuid,
         condition: &'static str,
     ) -> Result<Answer<Option<Found<M>>>, ViewError> {
-        self.fresh(&reader, &[Model::of::<M>()], || self.look_at_one(reader, id, condition)).await
+        self.fresh(&reader, &[Model::of::<M>()], |tables| self.look_at_one(reader, id, condition, tables)).await
     }
 
     fn look_at_one<M: ReadModel>(
@@ -225,13 +235,14 @@ impl Views {
         reader: Reader,
         id: Uuid,
         condition: &'static str,
+        tables: Arc<Tables>,
     ) -> BoxFuture<'_, Result<Answer<Option<Found<M>>>, ViewError>> {
         async move {
             let row = sqlx::query(&format!(
                 "SELECT f.*, r.* FROM (SELECT {freshness}) f LEFT JOIN LATERAL (
                      SELECT document, position FROM {table} WHERE key = $2 AND {condition}) r ON true",
-                freshness = freshness_columns(&[Model::of::<M>()]),
-                table = M::TABLE,
+                freshness = freshness_columns(&tables, &[Model::of::<M>()]),
+                table = tables.of::<M>(),
             ))
             .bind(reader.account.as_uuid())
             .bind(id)
@@ -259,16 +270,17 @@ fn unreadable(error: sqlx::Error) -> ViewError {
 }
 
 /// An expression: the address of the account that did what the timeline entry in `table` tells of.
-pub(crate) fn email_of_actor(table: &str) -> String {
+pub(crate) fn email_of_actor(tables: &Tables, table: &str) -> String {
     format!(
         "(SELECT a.document ->> 'email' FROM {accounts} a
           WHERE a.key = ({table}.document #>> '{{actor,id}}')::uuid AND {table}.document #>> '{{actor,kind}}' = 'account')",
-        accounts = AccountDocument::TABLE,
+        accounts = tables.of::<AccountDocument>(),
     )
 }
 
 pub(crate) async fn emails(
     connection: &mut PgConnection,
+    tables: &Tables,
     ids: impl Iterator<Item = AccountId>,
 ) -> Result<HashMap<AccountId, String>, ViewError> {
     let ids: Vec<Uuid> = ids.map(AccountId::as_uuid).take(EMAILS_AT_ONCE).collect();
@@ -277,7 +289,7 @@ pub(crate) async fn emails(
     }
     let rows: Vec<(Uuid, Option<String>)> = sqlx::query_as(&format!(
         "SELECT key, document ->> 'email' FROM {} WHERE key = ANY($1)",
-        AccountDocument::TABLE
+        tables.of::<AccountDocument>()
     ))
     .bind(ids)
     .fetch_all(connection)

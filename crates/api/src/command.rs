@@ -154,6 +154,10 @@ impl From<ViewError> for Problem {
                 tracing::error!(error = &error as &dyn std::error::Error, "a read model cannot be read");
                 catalogue::INTERNAL_ERROR.into()
             }
+            ViewError::NotBuilt(_) | ViewError::Moved => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a read model is not there");
+                catalogue::SERVICE_UNAVAILABLE.into()
+            }
         }
     }
 }

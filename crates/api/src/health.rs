@@ -115,12 +115,16 @@ pub struct ModelCheck {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProjectionCheck {
-    /// Degraded if behind, or if a stream is set aside.
+    /// Degraded if behind, if a stream is set aside, or if the next event is for a newer release.
     pub status: State,
     /// Events still to read.
     pub lag_events: u64,
     /// Age of the oldest of them.
     pub lag_seconds: f64,
+    /// Streams that are set aside since one of their events could not be folded, in all read models together.
+    pub parked_streams: u64,
+    /// Whether they stand still before an event that this release does not know.
+    pub yielded: bool,
 }
 
 /// Whether requests may be sent here.
@@ -185,7 +189,11 @@ impl App {
         }
         if !self.health().caught_up.load(Ordering::Relaxed) {
             match projections::status(self.store()).await {
-                Ok(models) if !models.is_empty() && models.iter().all(|model| model.lag_events == 0) => {
+                // One that is missing is still to be built under the version that this release knows.
+                Ok(models) if models.len() < projections::names().len() => {
+                    return Readiness::lacking("read models missing");
+                }
+                Ok(models) if models.iter().all(|model| model.lag_events == 0) => {
                     self.health().caught_up.store(true, Ordering::Relaxed);
                 }
                 Ok(_) => return Readiness::lacking("catching up"),
@@ -266,11 +274,14 @@ const fn word(state: State) -> &'static str {
 
 fn projections(models: Option<&[ModelStatus]>) -> ProjectionCheck {
     let Some(models) = models else {
-        return ProjectionCheck { status: State::Down, lag_events: 0, lag_seconds: 0.0 };
+        let status = State::Down;
+        return ProjectionCheck { status, lag_events: 0, lag_seconds: 0.0, parked_streams: 0, yielded: false };
     };
     let lag_events = models.iter().map(|model| model.lag_events).max().unwrap_or(0);
     let lag_seconds = models.iter().map(|model| model.lag_seconds).fold(0.0, f64::max);
-    let parked = models.iter().any(|model| model.parked > 0);
-    let status = if lag_seconds > LAG_DEGRADED || parked { State::Degraded } else { State::Up };
-    ProjectionCheck { status, lag_events, lag_seconds }
+    let parked_streams = models.iter().map(|model| model.parked).sum();
+    let yielded = models.iter().any(|model| model.yielded.is_some());
+    let well = lag_seconds <= LAG_DEGRADED && parked_streams == 0 && !yielded;
+    let status = if well { State::Up } else { State::Degraded };
+    ProjectionCheck { status, lag_events, lag_seconds, parked_streams, yielded }
 }

@@ -84,6 +84,7 @@ fn describe() {
         "Age of the oldest event the projection has still to read."
     );
     describe_gauge!(names::PROJECTION_PARKED_STREAMS, "Streams set aside since an event could not be folded.");
+    describe_gauge!(names::PROJECTION_YIELDED, "Whether it stands still before an event of a newer release.");
     describe_gauge!(names::RELAY_LAG_EVENTS, "Ledger positions not on JetStream yet.");
     describe_counter!(names::GENERATIONS_TOTAL, "Generations ended.");
     describe_histogram!(names::GENERATION_SECONDS, Unit::Seconds, "From the request of a generation to its end.");

@@ -31,6 +31,8 @@ pub const PROJECTION_LAG_EVENTS: &str = "projection_lag_events";
 pub const PROJECTION_LAG_SECONDS: &str = "projection_lag_seconds";
 /// Gauge, by `projection`: streams set aside since one of their events could not be folded.
 pub const PROJECTION_PARKED_STREAMS: &str = "projection_parked_streams";
+/// Gauge, by `projection`: 1 while it stands still before an event that only a newer release knows, else 0.
+pub const PROJECTION_YIELDED: &str = "projection_yielded";
 /// Gauge: ledger positions not on JetStream yet.
 pub const RELAY_LAG_EVENTS: &str = "relay_lag_events";
 

@@ -5,4 +5,6 @@
 mod answers;
 mod following;
 mod jobs;
+mod parking;
+mod rebuilding;
 mod world;

@@ -11,7 +11,7 @@ use domain::project::{GenerationOutcome, Header, HeaderPatch};
 use domain::proposal::{FailureCode, Language, ProposalType, Publication, Request, Stage, StepOutput};
 use domain::{
     Account, AccountCommand, AccountId, Actor, Clock, Personal, Project, ProjectCommand, ProjectId, Proposal,
-    ProposalCommand, ProposalId,
+    ProposalCommand, ProposalId, StreamKey,
 };
 use eventstore::{CommandContext, Committed, MasterKey, Session, Settings, Store};
 use futures::FutureExt;
@@ -77,6 +77,60 @@ impl World {
     /// Waits until every event has a position.
     pub async fn sequenced(&self) {
         testkit::wait_until(AMPLE, async || (self.store.pending().await.unwrap().0 == 0).then_some(())).await;
+    }
+
+    /// Puts an event into a project's stream that no command of ours would write.
+    pub async fn append_raw(&self, id: ProjectId, sequence: i64, event_type: &str, mut payload: Value) {
+        payload["type"] = json!(event_type);
+        sqlx::query(
+            "INSERT INTO es.events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+             SELECT aggregate_type, aggregate_id, $2, $3, '1', $4::json, metadata
+             FROM es.events WHERE aggregate_id = $1 AND sequence = 1",
+        )
+        .bind(id.to_string())
+        .bind(sequence)
+        .bind(event_type)
+        .bind(payload.to_string())
+        .execute(&mut self.superuser().await)
+        .await
+        .unwrap();
+    }
+
+    /// Puts another payload in the place of an event's, as if the code that reads it had changed. Returns the former.
+    pub async fn change_payload(&self, stream: StreamKey, sequence: i64, payload: &str) -> String {
+        let mut superuser = self.superuser().await;
+        let former: String = sqlx::query_scalar(
+            "SELECT payload::text FROM es.events WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence = $3",
+        )
+        .bind(stream.kind.as_str())
+        .bind(stream.id.to_string())
+        .bind(sequence)
+        .fetch_one(&mut superuser)
+        .await
+        .unwrap();
+        // Locks the table, which has triggers against exactly this.
+        let mut transaction = superuser.begin().await.unwrap();
+        sqlx::query("ALTER TABLE es.events DISABLE TRIGGER events_append_only")
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        sqlx::query(
+            "UPDATE es.events SET payload = $4::json
+             WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence = $3",
+        )
+        .bind(stream.kind.as_str())
+        .bind(stream.id.to_string())
+        .bind(sequence)
+        .bind(payload)
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+        sqlx::query("ALTER TABLE es.events ENABLE ALWAYS TRIGGER events_append_only")
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        transaction.commit().await.unwrap();
+        former
     }
 
     pub async fn register(&self, account: AccountId, email: &str) {
