@@ -1,6 +1,7 @@
 //! The one binary: serves, migrates, and answers auditors from the command line.
 
 mod audit;
+mod projections;
 mod replay;
 mod restore;
 mod serve;
@@ -37,6 +38,11 @@ enum Command {
     Audit {
         #[command(subcommand)]
         command: AuditCommand,
+    },
+    /// See to the read models: how they stand, rebuild, roll back, check, fold again.
+    Projections {
+        #[command(subcommand)]
+        command: projections::Command,
     },
     /// Go on from a restored backup.
     Restore {
@@ -175,6 +181,13 @@ fn run(command: Command) -> Result<(), Failure> {
                 let store = open(&Database::read(&reader)?, settings::master_key(&reader)?).await?;
                 audit::export(&store, from, to).await
             }
+            Command::Projections { command } => {
+                let store = open(&Database::read(&reader)?, settings::master_key(&reader)?).await?;
+                if !eventstore::migrations_current(store.pool()).await? {
+                    return Err("the database is not at this build's migrations: run `allegiant migrate`".into());
+                }
+                projections::run(&store, command, &serve::stop_on_signals()?).await
+            }
             Command::Restore { command: RestoreCommand::Accept { reason, yes, anyway } } => {
                 let answers = restore::accept::Answers { reason, yes, anyway };
                 restore::accept::run(settings::Accept::read(&reader)?, answers, clock()).await
@@ -187,10 +200,10 @@ fn run(command: Command) -> Result<(), Failure> {
     })
 }
 
-/// The store, for a command that only reads.
+/// The store, for a command. A rebuild reads ahead, folds and holds a checkpoint at once, each on a connection.
 async fn open(database: &Database, master_key: MasterKey) -> Result<Store, Failure> {
     let mut settings = eventstore::Settings::new(&database.url);
-    settings.max_connections = 2;
+    settings.max_connections = 6;
     let pool = eventstore::connect(&settings).await?;
     Ok(Store::open(pool, master_key, clock()).await?)
 }

@@ -128,7 +128,12 @@ fn announce(address: SocketAddr) -> Result<(), Failure> {
     Ok(())
 }
 
-fn stop_on_signals() -> Result<CancellationToken, Failure> {
+/// Is cancelled by SIGTERM or Ctrl-C.
+///
+/// # Errors
+///
+/// If signals cannot be listened to.
+pub fn stop_on_signals() -> Result<CancellationToken, Failure> {
     let stop = CancellationToken::new();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::spawn({

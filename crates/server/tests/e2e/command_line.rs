@@ -49,7 +49,7 @@ async fn help_is_the_manual_of_every_command_and_setting() {
     let site = Site::empty().await;
     let manual = site.run(&["--help"]).await;
     let text = String::from_utf8(manual.stdout).unwrap();
-    for command in ["serve", "migrate", "audit", "replay"] {
+    for command in ["serve", "migrate", "audit", "projections", "replay"] {
         assert!(text.contains(command), "{command} is not in the manual:\n{text}");
     }
     let named = settings_in_the_manual(&site).await;

@@ -10,6 +10,7 @@ mod compose;
 mod kills;
 mod main_job;
 mod model_calls;
+mod projections;
 mod real_input;
 mod restore;
 mod rules;
