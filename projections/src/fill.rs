@@ -1,6 +1,7 @@
 //! Filling a generation in one go: the ledger is read ahead, folded in memory and written in bulk.
 
 use domain::StreamKind;
+use eventstore::failpoint::{self, Point};
 use eventstore::{DecodeError, LedgerRow, Store, StoreError};
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::mpsc;
@@ -135,6 +136,7 @@ pub(crate) async fn write<M: ReadModel>(
         .bind(position.cast_signed())
         .execute(&mut *transaction)
         .await?;
+    failpoint::reach(Point::RebuildWritten).await?;
     transaction.commit().await
 }
 

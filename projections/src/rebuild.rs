@@ -1,6 +1,7 @@
 //! Rebuilding a read model without downtime: a new generation is filled beside the one that is read, and takes its place
 //! in one transaction. The one it replaced is fed on, for [`rollback`].
 
+use eventstore::failpoint::{self, Point};
 use eventstore::{Store, StoreError};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection, PgTransaction};
@@ -291,6 +292,7 @@ impl<'a> Work<'a> {
                 continue;
             }
             make_live(&mut transaction, to).await?;
+            failpoint::reach(Point::SwapWritten).await?;
             let parked: i64 = sqlx::query_scalar(
                 "SELECT count(*) FROM views.parked WHERE name = $1 AND version = $2 AND generation = $3",
             )
@@ -300,6 +302,7 @@ impl<'a> Work<'a> {
             .fetch_one(&mut *transaction)
             .await?;
             transaction.commit().await?;
+            failpoint::reach(Point::SwapAfter).await?;
             let replaced = live.map(|live| live.generation.number).filter(|number| *number != to.number);
             return Ok(Rebuilt { generation: to.number, replaced, position, parked: parked.unsigned_abs() });
         }

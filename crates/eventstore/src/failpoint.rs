@@ -60,6 +60,12 @@ points! {
     ProjectionWritten = "projection.written",
     /// A batch is committed; readers in this process were not told.
     ProjectionAfter = "projection.after",
+    /// A rebuild has written a piece of its new generation, and not committed it.
+    RebuildWritten = "rebuild.written",
+    /// A swap has made another generation live, and not committed that.
+    SwapWritten = "swap.written",
+    /// A swap is committed; the generations that nobody needs any more are still there.
+    SwapAfter = "swap.after",
     /// The relay has read rows of the ledger and published none of them.
     RelayBefore = "relay.before",
     /// The relay has sent its messages and waits for their acknowledgements.
