@@ -72,7 +72,7 @@ impl Views {
             async move {
                 // Documents and the tails of several streams are read in one snapshot, so that they fit together.
                 let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
-                let mut transaction = self.store.pool().begin_with(begin).await?;
+                let mut transaction = eventstore::begin(self.store.pool(), begin).await?;
                 let detail = detail_in(&self.store, &mut transaction, &tables, owner, id).await;
                 transaction.rollback().await?;
                 detail

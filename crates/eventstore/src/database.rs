@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 
 /// How to reach the database.
 #[derive(Clone)]
@@ -125,6 +125,22 @@ pub(crate) fn pool_options() -> PgPoolOptions {
             Ok(())
         })
     })
+}
+
+/// Begins a transaction with this statement, in a way that may be given up at any time, as a request is whose client goes.
+///
+/// sqlx (0.8.6) forgets a `BEGIN` whose answer nobody waits for any more: its connection goes back to the pool inside a
+/// transaction that nobody ends, and whoever gets it next reads an old snapshot, or writes what is never committed. So a
+/// task of its own waits for the answer, and a transaction that nobody wants is rolled back.
+///
+/// # Errors
+///
+/// [`sqlx::Error`] if no connection is to be had, or the database refuses.
+pub async fn begin(pool: &PgPool, statement: &'static str) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let pool = pool.clone();
+    let begun = tokio::spawn(async move { pool.begin_with(statement).await }).await;
+    // The task is never aborted, so it can only have ended with its runtime.
+    begun.unwrap_or(Err(sqlx::Error::PoolClosed))
 }
 
 /// Whether every migration of this build, and no other, is applied.

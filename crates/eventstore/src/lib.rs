@@ -33,7 +33,7 @@ mod stored;
 
 pub use audit::{AuditPage, AuditQuery, AuditedEvent, Stray};
 pub use chain::{ChainVerdict, ExportedEvent};
-pub use database::{MIGRATOR, MigrateError, Settings, connect, grant_server_role, migrate, migrations_current};
+pub use database::{MIGRATOR, MigrateError, Settings, begin, connect, grant_server_role, migrate, migrations_current};
 pub use decode::{DecodeError, EVENT_COLUMNS, StoredEvent, schema_version};
 pub use epoch::{Beside, EpochError};
 pub use erasures::{AlsoErase, ErasureList, ErasureListError, Reconciled};

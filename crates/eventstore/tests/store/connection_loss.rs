@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
 
-use crate::support::{Stop, World, add_tag, context, create, open, tag, tags, world};
+use crate::support::{Stop, World, add_tag, context, create, open, pool, tag, tags, world};
 
 /// When to cut: at the first bytes towards the database that contain `needle`.
 struct Cut {
@@ -176,4 +176,28 @@ async fn a_killed_backend_costs_no_command() {
     }
     assert_eq!(tags(&world.store, project).await.len(), 3);
     assert_eq!(world.settled().await, 4);
+}
+
+/// A request whose client has gone is dropped wherever it stands, also while it waits for the answer to its `BEGIN`.
+#[tokio::test]
+async fn a_transaction_that_is_given_up_while_it_begins_leaves_no_connection_inside_one() {
+    let world = world().await;
+    let pool = pool(&world.database.url, 1).await;
+    let mut given_up = 0;
+    for polls in 0..60 {
+        let mut beginning = Box::pin(eventstore::begin(&pool, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"));
+        let mut begun = false;
+        for _ in 0..polls {
+            begun = futures::poll!(&mut beginning).is_ready();
+            if begun {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(beginning);
+        given_up += usize::from(!begun);
+        let read_only: String = sqlx::query_scalar("SHOW transaction_read_only").fetch_one(&pool).await.unwrap();
+        assert_eq!(read_only, "off", "given up after {polls} looks, the connection is still in a transaction");
+    }
+    assert!(given_up > 1, "no transaction was given up before it had begun");
 }
