@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use eventstore::{Store, StoreError};
+use projections::RebuildError;
 
 use crate::history::{Command, History, LackingRead, Verdict};
 use crate::models;
@@ -15,13 +16,27 @@ use crate::violation::Violation;
 /// How long a read waits for its account's writes, in the server. A client measures at least that.
 pub const PATIENCE_OF_READS: Duration = Duration::from_secs(2);
 
+/// A store could not be looked at to the end.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// The chain could not be read.
+    #[error("the chain cannot be read")]
+    Chain(#[from] StoreError),
+    /// A read model could not be folded anew.
+    #[error("a read model cannot be folded anew")]
+    Model(#[from] RebuildError),
+}
+
 /// Everything that must hold of a store at rest, that is once its followers have caught up and nobody writes: order,
 /// receipts, chain and read models. Returns what does not, and the store's contents for more questions.
 ///
 /// # Errors
 ///
-/// [`StoreError`] if the database fails.
-pub async fn of_store(store: &Store) -> Result<(Trail, Vec<Violation>), StoreError> {
+/// [`Unreadable`] if the store cannot be looked at to the end.
+pub async fn of_store(store: &Store) -> Result<(Trail, Vec<Violation>), Unreadable> {
     let trail = Trail::load(store.pool()).await?;
     let mut found = order(&trail);
     found.extend(receipts(&trail));

@@ -1,5 +1,6 @@
 //! One run: servers of its own, clients, disturbances, and what must hold afterwards.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use rig::nats::PrivateNats;
 use rig::redis::PrivateRedis;
 use rig::server::Server;
 use rig::site::Site;
+use serde_json::Value;
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -68,6 +70,8 @@ pub struct Report {
     pub events: usize,
     /// Memory and lag.
     pub watched: Watched,
+    /// What the servers logged as errors, with how often.
+    pub errors: BTreeMap<String, usize>,
 }
 
 /// Carries out a run on servers of its own.
@@ -135,7 +139,20 @@ pub async fn run(options: &Options) -> Report {
             shared.findings.add(Violation::Answer { to: name.to_owned(), what });
         }
     }
-    judge(options, &first_site, &shared, &history, watched).await
+    let errors = errors([&first, &scene.second]);
+    Report { errors, ..judge(options, &first_site, &shared, &history, watched).await }
+}
+
+/// What servers logged as errors: message and cause, with how often. It explains a finding and is none itself.
+fn errors(servers: [&Server; 2]) -> BTreeMap<String, usize> {
+    let mut errors = BTreeMap::new();
+    for line in servers.iter().flat_map(|server| server.log()) {
+        let Ok(line) = serde_json::from_str::<Value>(&line) else { continue };
+        if line["level"] == "ERROR" {
+            *errors.entry(format!("{}: {}", line["message"], line["error"])).or_default() += 1;
+        }
+    }
+    errors
 }
 
 async fn hands(options: &Options, seeds: &mut StdRng, shared: &Arc<Shared>, server: &Server) -> Vec<Hand> {
@@ -193,6 +210,7 @@ async fn judge(options: &Options, site: &Site, shared: &Shared, history: &Histor
         reads: [of(&shared.reads), of(&shared.behind)],
         events: trail.events.len(),
         watched,
+        errors: BTreeMap::new(),
     }
 }
 
@@ -234,6 +252,9 @@ impl fmt::Display for Report {
         )?;
         if let Some((early, late)) = self.watched.growth() {
             writeln!(f, "memory of the first instance: {} MB early, {} MB late", early >> 20, late >> 20)?;
+        }
+        for (error, times) in &self.errors {
+            writeln!(f, "the servers logged {times} times {error}")?;
         }
         writeln!(f, "{} findings", self.found)?;
         self.violations.iter().try_for_each(|violation| writeln!(f, "  {violation}"))

@@ -120,15 +120,15 @@ pub enum Violation {
         /// The first false position.
         position: u64,
     },
-    /// A read model's row is not what the ledger makes of it.
-    #[error("row {key} of read model {model} is not the fold of the ledger: {what}")]
+    /// A read model is not what the ledger makes of it.
+    #[error("read model {model} is not the fold of the ledger: {place} {what}")]
     Model {
         /// The model.
         model: &'static str,
-        /// The row.
-        key: Uuid,
+        /// Where: a document, a list, a stream.
+        place: String,
         /// What differs; no values.
-        what: &'static str,
+        what: String,
     },
     /// A read model stopped following a stream, or has not caught up.
     #[error("read model {model} {what}")]
