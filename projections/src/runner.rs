@@ -13,7 +13,8 @@ use crate::batch::Model;
 use crate::fill::UnknownEvent;
 use crate::generation::{Held, Lock, hold, versions};
 use crate::{
-    AccountDocument, JobDocument, ProjectDataDocument, ProjectDocument, ProposalState, TimelineEntry, parking, status,
+    AccountDocument, JobDocument, ProjectDataDocument, ProjectDocument, ProposalState, ReadModel, TimelineEntry,
+    parking, status,
 };
 
 /// Ledger positions in one transaction at most.
@@ -87,6 +88,13 @@ impl Runner {
     #[must_use]
     pub fn new(store: Store) -> Self {
         Self::with(store, LIVE.to_vec())
+    }
+
+    /// A runner of one live model alone, as far as it is this release's; the others stand still until somebody else
+    /// runs them.
+    #[must_use]
+    pub fn only<M: ReadModel>(store: Store) -> Self {
+        Self::with(store, vec![Model::of::<M>()])
     }
 
     pub(crate) fn with(store: Store, models: Vec<Model>) -> Self {

@@ -9,9 +9,9 @@ use http::StatusCode;
 /// A measurement could not be made. A request that fails under load is no such thing: it is counted.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The server's program could not be started, watched or stopped.
-    #[error("the server's program could not be {0}")]
-    Program(&'static str, #[source] io::Error),
+    /// A program could not be started, watched or stopped.
+    #[error("{0} could not be {1}")]
+    Program(&'static str, &'static str, #[source] io::Error),
     /// It ended by itself.
     #[error("`allegiant {0}` ended with {1}")]
     Ended(&'static str, ExitStatus),
@@ -48,9 +48,36 @@ pub enum Error {
     /// The account could not be given as many projects as were asked for.
     #[error("the account could not be filled: {0}")]
     Fill(String),
-    /// The reference could not be measured.
-    #[error("PostgreSQL refused the reference")]
+    /// PostgreSQL, or the way to it.
+    #[error("PostgreSQL refused")]
     Database(#[from] sqlx::Error),
+    /// The database of a row could not be prepared.
+    #[error("the database could not be migrated")]
+    Migration(#[from] eventstore::MigrateError),
+    /// The store could not be opened.
+    #[error("the store could not be opened")]
+    Open(#[from] eventstore::OpenError),
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] eventstore::StoreError),
+    /// A read model could not be read.
+    #[error("a read model could not be read")]
+    View(#[from] projections::ViewError),
+    /// A read model could not be rebuilt.
+    #[error("a read model could not be rebuilt")]
+    Rebuild(#[from] projections::RebuildError),
+    /// A command failed under load.
+    #[error("a command failed")]
+    Command(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// pgbench did not end well.
+    #[error("pgbench failed: {0}")]
+    Pgbench(String),
+    /// The chain that was measured is broken.
+    #[error("the hash chain does not verify")]
+    Chain,
+    /// An event that was measured cannot be read.
+    #[error("an event of the ledger cannot be read")]
+    Unreadable,
     /// A fact about the machine or a result could not be read or written.
     #[error("{0}")]
     File(&'static str, #[source] io::Error),
@@ -60,6 +87,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// A command that failed under load.
+    pub fn command(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Command(Box::new(error))
+    }
+
     /// The error and what caused it, on one line.
     pub fn with_causes(&self) -> String {
         let mut text = self.to_string();

@@ -85,7 +85,7 @@ pub async fn run(arguments: &Arguments) -> Result<bool, Error> {
 
 /// Ends when somebody wants the measurement to end. From this call on a signal no longer ends the process by itself.
 fn interrupted() -> Result<impl Future<Output = ()>, Error> {
-    let listen = |kind| signal(kind).map_err(|e| Error::Program("protected from signals", e));
+    let listen = |kind| signal(kind).map_err(|e| Error::Program("the measurement", "protected from signals", e));
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     Ok(async move {
         tokio::select! {

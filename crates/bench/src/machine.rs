@@ -72,6 +72,15 @@ impl Memory {
         Self::read(&status).ok_or(Error::Lacks("the kernel's question for memory".to_owned(), "VmRSS or VmHWM"))
     }
 
+    /// Has the kernel count this process's peak from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] if the kernel does not let it.
+    pub fn forget_peak() -> Result<(), Error> {
+        fs::write("/proc/self/clear_refs", "5").map_err(|e| Error::File("the peak of memory cannot be reset", e))
+    }
+
     fn read(status: &str) -> Option<Self> {
         let megabytes = |name| {
             let kibibytes: u32 = value(status, name)?.strip_suffix(" kB")?.parse().ok()?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use tokio::runtime;
 
 mod client;
 mod error;
@@ -14,9 +15,11 @@ mod reference;
 mod report;
 mod server;
 mod statistics;
+mod store;
 
 use crate::error::Error;
 use crate::http::Scenario;
+use crate::store::Row;
 
 const MANUAL: &str = "\
 The servers are expected to be there already, empty and writing to disk: `./dev bench http` starts such ones, builds for \
@@ -25,6 +28,13 @@ RATE_LIMITS=off and without a key for the language model; it is stopped at the e
 
 The exit status is 0 if every request was answered as it should be, and 1 otherwise; the table is printed in both cases. \
 The measuring program shares the machine with what it measures, so the figures are lower bounds.";
+
+const STORE_MANUAL: &str = "\
+PostgreSQL is expected to be there already and to write to disk: `./dev bench store` starts such one. Each row gets a \
+database of its own, which goes at the end. Without NATS, Redis or the server's program: the store runs in this process, \
+with two threads. pgbench must be on the path.
+
+The exit status is 0 if every figure reaches its target, and 1 otherwise; the table is printed in both cases.";
 
 /// Measures the system on this machine.
 #[derive(Parser)]
@@ -39,6 +49,9 @@ enum Command {
     /// Requests per second and their latencies, generation from 202 to completed, and memory
     #[command(after_help = MANUAL)]
     Http(Http),
+    /// Rows of the event store's table, each against its reference in the same run
+    #[command(after_help = STORE_MANUAL)]
+    Store(Store),
 }
 
 /// What `bench http` is told.
@@ -75,6 +88,38 @@ struct Http {
     json: Option<PathBuf>,
 }
 
+/// What `bench store` is told.
+#[derive(Args)]
+struct Store {
+    /// The rows to measure [default: all]
+    #[arg(value_enum, value_name = "ROW")]
+    rows: Vec<Row>,
+    /// PostgreSQL, as the server's login
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    database_url: String,
+    /// PostgreSQL, as a login that may make databases [default: DATABASE_URL]
+    #[arg(long, value_name = "URL", env = "MIGRATION_DATABASE_URL", hide_env_values = true)]
+    migration_database_url: Option<String>,
+    /// How often both sides are measured, in turn
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// Seconds each side is measured for in a round, where time ends it; pgbench knows whole ones only
+    #[arg(long, default_value_t = 3.0, value_parser = seconds)]
+    seconds: f64,
+    /// Events of the ledger that is read, verified and folded
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
+    events: u64,
+    /// Write the figures to this file as well, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+impl Store {
+    fn migration_url(&self) -> &str {
+        self.migration_database_url.as_deref().unwrap_or(&self.database_url)
+    }
+}
+
 fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if (0.0..=600.0).contains(&number) => Ok(number),
@@ -82,14 +127,23 @@ fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
-/// One thread: a second one would take a core from the server, and one sends far more than two cores can answer.
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let Command::Http(arguments) = Cli::parse().command;
-    match http::run(&arguments).await {
+fn main() -> ExitCode {
+    let (outcome, not_so) = match Cli::parse().command {
+        // One thread: a second one would take a core from the server, and one sends far more than two cores can answer.
+        Command::Http(arguments) => (
+            in_runtime(runtime::Builder::new_current_thread(), http::run(&arguments)),
+            "some answers were not as they should be",
+        ),
+        // As the server, which is in this process here.
+        Command::Store(arguments) => (
+            in_runtime(runtime::Builder::new_multi_thread(), store::run(&arguments)),
+            "some figures do not reach their targets",
+        ),
+    };
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
-            eprintln!("bench: some answers were not as they should be");
+            eprintln!("bench: {not_so}");
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -97,6 +151,11 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn in_runtime(mut builder: runtime::Builder, work: impl Future<Output = Result<bool, Error>>) -> Result<bool, Error> {
+    let runtime = builder.enable_all().build().map_err(|e| Error::Program("the runtime", "started", e))?;
+    runtime.block_on(work)
 }
 
 #[cfg(test)]

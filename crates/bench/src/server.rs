@@ -28,6 +28,8 @@ const START: Duration = Duration::from_secs(60);
 const MIGRATION: Duration = Duration::from_secs(120);
 /// How long the server may take to stop in order.
 const STOP: Duration = Duration::from_secs(30);
+/// What it is called in errors.
+const SERVER: &str = "the server's program";
 /// How much of its log is shown after a failure, in bytes.
 const LOG_TAIL: usize = 2 * 1024;
 
@@ -125,15 +127,15 @@ impl Server {
         }
         // Its output goes straight to whoever reads ours: there is little of it, and it says why.
         let migrating = parts.command(program, "migrate").stdout(io::stderr()).spawn();
-        let mut migrating = migrating.map_err(|e| Error::Program("started", e))?;
+        let mut migrating = migrating.map_err(|e| Error::Program(SERVER, "started", e))?;
         let late = |_| Error::TooLong { what: "migrating", seconds: MIGRATION.as_secs() };
         let status = timeout(MIGRATION, migrating.wait()).await.map_err(late)?;
-        let status = status.map_err(|e| Error::Program("watched", e))?;
+        let status = status.map_err(|e| Error::Program(SERVER, "watched", e))?;
         if !status.success() {
             return Err(Error::Ended("migrate", status));
         }
 
-        let (log, sink) = io::pipe().map_err(|e| Error::Program("listened to", e))?;
+        let (log, sink) = io::pipe().map_err(|e| Error::Program(SERVER, "listened to", e))?;
         // The server itself may not change the schema, so it is not told who may.
         let child = parts
             .command(program, "serve")
@@ -141,9 +143,9 @@ impl Server {
             .stdout(Stdio::piped())
             .stderr(sink)
             .spawn()
-            .map_err(|e| Error::Program("started", e))?;
+            .map_err(|e| Error::Program(SERVER, "started", e))?;
         let process = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
-        let process = process.ok_or_else(|| Error::Program("watched", io::ErrorKind::NotFound.into()))?;
+        let process = process.ok_or_else(|| Error::Program(SERVER, "watched", io::ErrorKind::NotFound.into()))?;
         let log = std::thread::spawn(|| keep_tail(log));
         Ok(Self { child, process, log, address: None })
     }
@@ -166,7 +168,7 @@ impl Server {
             looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 looks.tick().await;
-                if let Some(status) = self.child.try_wait().map_err(|e| Error::Program("watched", e))? {
+                if let Some(status) = self.child.try_wait().map_err(|e| Error::Program(SERVER, "watched", e))? {
                     return Err(Error::Ended("serve", status));
                 }
                 let ready = Uri::from_static("/api/v1/health/readiness");
@@ -184,15 +186,15 @@ impl Server {
 
     /// Reads its standard output up to the line with the address; the rest is read and dropped, lest the pipe fill up.
     async fn listening(&mut self) -> Result<SocketAddr, Error> {
-        let nothing = || Error::Program("listened to", io::ErrorKind::UnexpectedEof.into());
+        let nothing = || Error::Program(SERVER, "listened to", io::ErrorKind::UnexpectedEof.into());
         let mut lines = BufReader::new(self.child.stdout.take().ok_or_else(nothing)?).lines();
-        while let Some(line) = lines.next_line().await.map_err(|e| Error::Program("listened to", e))? {
+        while let Some(line) = lines.next_line().await.map_err(|e| Error::Program(SERVER, "listened to", e))? {
             if let Ok(Listening { listening }) = serde_json::from_str(&line) {
                 tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
                 return Ok(listening);
             }
         }
-        let status = self.child.wait().await.map_err(|e| Error::Program("watched", e))?;
+        let status = self.child.wait().await.map_err(|e| Error::Program(SERVER, "watched", e))?;
         Err(Error::Ended("serve", status))
     }
 
@@ -216,14 +218,14 @@ impl Server {
 
     async fn end(&mut self) -> Result<(), Error> {
         // Its number cannot have passed to another process: it is ours until we have asked how it ended.
-        if self.child.try_wait().map_err(|e| Error::Program("watched", e))?.is_none() {
-            kill_process(self.process, Signal::TERM).map_err(|e| Error::Program("stopped", e.into()))?;
+        if self.child.try_wait().map_err(|e| Error::Program(SERVER, "watched", e))?.is_none() {
+            kill_process(self.process, Signal::TERM).map_err(|e| Error::Program(SERVER, "stopped", e.into()))?;
         }
         let Ok(status) = timeout(STOP, self.child.wait()).await else {
-            self.child.kill().await.map_err(|e| Error::Program("stopped", e))?;
+            self.child.kill().await.map_err(|e| Error::Program(SERVER, "stopped", e))?;
             return Err(Error::TooLong { what: "stopping the server", seconds: STOP.as_secs() });
         };
-        let status = status.map_err(|e| Error::Program("watched", e))?;
+        let status = status.map_err(|e| Error::Program(SERVER, "watched", e))?;
         if status.success() { Ok(()) } else { Err(Error::Ended("serve", status)) }
     }
 }
