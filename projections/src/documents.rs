@@ -64,12 +64,16 @@ pub(crate) async fn write<M: ReadModel>(
     documents: &Documents<M>,
 ) -> Result<(), sqlx::Error> {
     purge(connection, table, &documents.purged).await?;
-    let gone: Vec<Uuid> =
-        documents.rows.iter().filter(|(_, row)| row.changed && row.document.is_none()).map(|(key, _)| *key).collect();
+    let gone: Vec<Uuid> = documents
+        .rows
+        .iter()
+        .filter(|(_, row)| row.changed_by.is_some() && row.document.is_none())
+        .map(|(key, _)| *key)
+        .collect();
     remove(connection, table, &gone).await?;
     let mut piece = Piece::default();
     for (key, row) in &documents.rows {
-        let (true, Some(document)) = (row.changed, &row.document) else { continue };
+        let (true, Some(document)) = (row.changed_by.is_some(), &row.document) else { continue };
         piece.add(*key, document, row)?;
         if PIECE < piece.bytes {
             std::mem::take(&mut piece).upsert(connection, table).await?;

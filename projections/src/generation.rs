@@ -5,8 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use eventstore::Store;
-use sqlx::{PgConnection, Row as _};
+use sqlx::{PgConnection, PgExecutor, Row as _};
 use tokio::time::Instant;
 
 use crate::batch::Model;
@@ -107,12 +106,12 @@ impl Tables {
     /// # Errors
     ///
     /// [`ViewError::NotBuilt`] if a model has no generation that is read, under the version that this release knows.
-    pub(crate) async fn look(store: &Store) -> Result<Self, ViewError> {
+    pub(crate) async fn look(executor: impl PgExecutor<'_>) -> Result<Self, ViewError> {
         let rows: Vec<(String, i32)> = sqlx::query_as(&format!(
             "SELECT name, generation FROM views.checkpoints WHERE live AND (name, version) IN ({})",
             versions(&LIVE)
         ))
-        .fetch_all(store.pool())
+        .fetch_all(executor)
         .await?;
         let mut live = BTreeMap::new();
         for model in &LIVE {
@@ -158,21 +157,21 @@ pub(crate) struct Known {
 
 impl Known {
     /// The tables to read, as they were half a second ago at most, unless somebody is looking just now.
-    pub(crate) async fn tables(&self, store: &Store) -> Result<Arc<Tables>, ViewError> {
+    pub(crate) async fn tables(&self, executor: impl PgExecutor<'_>) -> Result<Arc<Tables>, ViewError> {
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match found {
             Some((at, tables)) if at.elapsed() < LOOKED_FOR => Ok(tables),
             Some((_, tables)) => match self.looking.try_lock() {
-                Ok(_looking) => self.look(store).await,
+                Ok(_looking) => self.look(executor).await,
                 Err(_) => Ok(tables),
             },
-            None => self.look(store).await,
+            None => self.look(executor).await,
         }
     }
 
     /// Looks now.
-    pub(crate) async fn look(&self, store: &Store) -> Result<Arc<Tables>, ViewError> {
-        let tables = Arc::new(Tables::look(store).await?);
+    pub(crate) async fn look(&self, executor: impl PgExecutor<'_>) -> Result<Arc<Tables>, ViewError> {
+        let tables = Arc::new(Tables::look(executor).await?);
         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), Arc::clone(&tables)));
         Ok(tables)
     }

@@ -41,7 +41,7 @@ mod verify;
 mod views;
 
 pub use account::AccountDocument;
-pub use current::Current;
+pub use current::{Ahead, Current, LastChange};
 pub use fill::UnknownEvent;
 pub use job::{JobDocument, JobPreview, JobStatus};
 pub use lists::{JobFilter, Page, TimelineLine};

@@ -69,20 +69,20 @@ pub struct Row<M> {
     pub versions: Versions,
     /// The ledger position of the last event that changed it. `None` if that event has no position yet.
     pub position: Option<u64>,
-    /// Whether an event was folded since the row was loaded.
-    pub(crate) changed: bool,
+    /// The last event that was folded since the row was loaded.
+    pub(crate) changed_by: Option<(StreamKey, u64)>,
 }
 
 impl<M> Default for Row<M> {
     fn default() -> Self {
-        Self { document: None, versions: Versions::new(), position: None, changed: false }
+        Self { document: None, versions: Versions::new(), position: None, changed_by: None }
     }
 }
 
 impl<M> Row<M> {
     /// The row as it is stored.
     pub(crate) fn stored(document: M, versions: Versions, position: u64) -> Self {
-        Self { document: Some(document), versions, position: Some(position), changed: false }
+        Self { document: Some(document), versions, position: Some(position), changed_by: None }
     }
 }
 
@@ -100,7 +100,7 @@ impl<M: ReadModel> Row<M> {
         if existed || exists {
             self.versions.insert(stream, recorded.sequence);
             self.position = position;
-            self.changed = true;
+            self.changed_by = Some((recorded.stream, recorded.sequence));
         }
         existed || exists
     }
@@ -130,7 +130,7 @@ impl<M: ReadModel> Documents<M> {
                 if row.document.as_ref().is_some_and(|document| document.project() == Some(project)) {
                     row.document = None;
                     row.position = position;
-                    row.changed = true;
+                    row.changed_by = Some((recorded.stream, recorded.sequence));
                 }
             }
         }
@@ -204,7 +204,7 @@ mod tests {
                 self.rows.retain(|_, (document, ..)| document["project"] != project);
             }
             for (key, row) in documents.rows {
-                match (row.changed, row.document) {
+                match (row.changed_by.is_some(), row.document) {
                     (true, Some(document)) => {
                         let document = serde_json::to_value(document).unwrap();
                         self.rows.insert(key, (document, row.versions, row.position.unwrap()));

@@ -10,6 +10,7 @@ use tracing::error;
 use uuid::Uuid;
 
 use crate::batch::Model;
+use crate::current::LastChange;
 use crate::documents;
 use crate::generation::Tables;
 use crate::model::Documents;
@@ -57,6 +58,19 @@ impl<M: ReadModel> Overlay<M> {
         Ok(())
     }
 
+    /// Folds events that a command has decided and not written yet, in the order in which they will be.
+    pub(crate) async fn apply_decided(
+        &mut self,
+        connection: &mut PgConnection,
+        decided: &[&Recorded],
+    ) -> Result<(), ViewError> {
+        self.load(connection, decided.iter().flat_map(|recorded| M::keys(recorded))).await?;
+        for recorded in decided {
+            self.documents.apply(recorded, None);
+        }
+        Ok(())
+    }
+
     /// Folds what the stream has beyond the read model.
     pub(crate) async fn follow(
         &mut self,
@@ -72,13 +86,16 @@ impl<M: ReadModel> Overlay<M> {
     }
 
     /// The stored documents, with those of the overlay in their place.
-    pub(crate) fn over(self, stored: Vec<(Uuid, Found<M>)>) -> Vec<(M, Option<u64>)> {
+    pub(crate) fn over(self, stored: Vec<(Uuid, Found<M>)>) -> Vec<(M, LastChange)> {
         let untouched = stored
             .into_iter()
             .filter(|(key, _)| !self.documents.rows.contains_key(key))
-            .map(|(_, Found { document, position })| (document, Some(position)))
+            .map(|(_, Found { document, position })| (document, LastChange::at(position)))
             .collect::<Vec<_>>();
-        let touched = self.documents.rows.into_values().filter_map(|row: Row<M>| Some((row.document?, row.position)));
+        let touched = self.documents.rows.into_values().filter_map(|row: Row<M>| {
+            let changed = LastChange::of(&row);
+            Some((row.document?, changed))
+        });
         untouched.into_iter().chain(touched).collect()
     }
 }
@@ -89,13 +106,20 @@ impl<M: ReadModel> Overlay<M> {
 pub(crate) struct Pages {
     tables: Arc<Tables>,
     stream: StreamKey,
+    /// The checkpoint, if it was read before.
+    contained: Option<i64>,
     after: u64,
     done: bool,
 }
 
 impl Pages {
     pub(crate) fn of(stream: StreamKey, tables: &Arc<Tables>) -> Self {
-        Self { tables: Arc::clone(tables), stream, after: 0, done: false }
+        Self { tables: Arc::clone(tables), stream, contained: None, after: 0, done: false }
+    }
+
+    /// The events beyond this ledger position instead of the checkpoint as it is when the first page is read.
+    pub(crate) fn beyond(contained: i64, stream: StreamKey, tables: &Arc<Tables>) -> Self {
+        Self { contained: Some(contained), ..Self::of(stream, tables) }
     }
 
     pub(crate) async fn next(
@@ -112,7 +136,7 @@ impl Pages {
                                        AND l.aggregate_id = $2 AND l.sequence = e.sequence) AS position
              FROM es.events e WHERE e.aggregate_type = $1 AND e.aggregate_id = $2 AND e.sequence > CASE WHEN $3 > 0 THEN $3 ELSE least(
                  coalesce((SELECT c.sequence FROM es.ledger c WHERE c.aggregate_type = $1 AND c.aggregate_id = $2
-                           AND c.position <= {checkpoint} ORDER BY c.sequence DESC LIMIT 1), 0),
+                           AND c.position <= coalesce($5, {checkpoint}) ORDER BY c.sequence DESC LIMIT 1), 0),
                  (SELECT min(p.from_sequence) - 1 FROM views.parked p
                   WHERE p.aggregate_type = $1 AND p.aggregate_id = $2 AND (p.name, p.version, p.generation) IN ({names}))) END
              ORDER BY e.sequence LIMIT $4",
@@ -123,6 +147,7 @@ impl Pages {
         .bind(self.stream.id.to_string())
         .bind(self.after.cast_signed())
         .bind(PAGE)
+        .bind(self.contained)
         .fetch_all(&mut *connection)
         .await?;
         self.done = (rows.len() as i64) < PAGE;

@@ -18,7 +18,7 @@ use crate::generation::Tables;
 use crate::runner::LIVE;
 
 /// How often a read looks for its tables before it gives up.
-const LOOKS: u32 = 4;
+pub(crate) const LOOKS: u32 = 4;
 /// PostgreSQL's code for a table that is not there.
 const UNDEFINED_TABLE: &str = "42P01";
 
@@ -89,7 +89,7 @@ pub enum ViewError {
 
 impl ViewError {
     /// Whether a table that was read is there no longer.
-    fn tables_are_gone(&self) -> bool {
+    pub(crate) fn tables_are_gone(&self) -> bool {
         match self {
             Self::Moved => true,
             Self::Database(sqlx::Error::Database(error)) => error.code().as_deref() == Some(UNDEFINED_TABLE),
@@ -163,10 +163,10 @@ impl Views {
         &self,
         read: impl Fn(Arc<Tables>) -> BoxFuture<'f, Result<T, ViewError>>,
     ) -> Result<T, ViewError> {
-        let mut tables = self.known.tables(&self.store).await?;
+        let mut tables = self.known.tables(self.store.pool()).await?;
         for _ in 0..LOOKS {
             match read(tables).await {
-                Err(error) if error.tables_are_gone() => tables = self.known.look(&self.store).await?,
+                Err(error) if error.tables_are_gone() => tables = self.known.look(self.store.pool()).await?,
                 done => return done,
             }
         }

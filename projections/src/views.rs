@@ -14,6 +14,7 @@ use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
 use crate::batch::Model;
+use crate::current::LastChange;
 use crate::documents::position;
 use crate::generation::{Known, Tables};
 use crate::lists::{TimelineLine, timeline_line};
@@ -56,8 +57,8 @@ pub struct ProjectDetail {
 pub struct JobRead {
     /// The job.
     pub job: JobDocument,
-    /// The ledger position of the last event that changed it; `None` if it has none yet.
-    pub position: Option<u64>,
+    /// Where in the ledger it last changed.
+    pub changed: LastChange,
     /// The database's time, for [`JobDocument::progress_at`].
     pub seen_at: DateTime<Utc>,
 }

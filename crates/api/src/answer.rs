@@ -2,8 +2,10 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LINK, LOCATION, SET_COOKIE};
 use http::{HeaderMap, StatusCode};
+use projections::LastChange;
 use serde::Serialize;
 
 use crate::call::Envelope;
@@ -17,13 +19,21 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// For what has an entity tag: a browser keeps it and asks each time whether it still holds.
 const REVALIDATED: HeaderValue = HeaderValue::from_static("private, no-cache");
 
-/// An answer that is made bit by bit. Without [`Answer::etag`] it is `no-store`.
-#[derive(Debug)]
+/// An answer that is made bit by bit. Without [`Answer::etag`] or [`Answer::leaves`] it is `no-store`.
+#[derive(Debug, Clone)]
 #[must_use = "an answer that is not returned is never sent"]
 pub struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Body,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) left: Option<Left>,
+}
+
+/// What a write leaves behind: its entity tag shows the version, and a position that is known only later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Left {
+    pub(crate) version: u64,
+    pub(crate) changed: LastChange,
 }
 
 impl Answer {
@@ -56,7 +66,7 @@ impl Answer {
 
     /// 204: no body, no type.
     pub fn no_content() -> Self {
-        Self { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body: Body::empty() }
+        Self { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body: Bytes::new(), left: None }
     }
 
     fn with_body(status: StatusCode, body: &impl Serialize) -> Result<Self, Problem> {
@@ -65,12 +75,19 @@ impl Answer {
             Problem::from(catalogue::INTERNAL_ERROR)
         })?;
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, JSON)]);
-        Ok(Self { status, headers, body: Body::from(bytes) })
+        Ok(Self { status, headers, body: Bytes::from(bytes), left: None })
     }
 
     /// Names the representation, and lets browsers keep it and ask whether it still holds.
     pub fn etag(self, etag: &Etag) -> Self {
         let answer = self.header(ETAG, &etag.to_string());
+        if answer.headers.contains_key(CACHE_CONTROL) { answer } else { answer.cache(REVALIDATED) }
+    }
+
+    /// Names the representation that a write leaves behind. [`crate::App::write`] makes the entity tag of it, once the
+    /// position of the last change is known.
+    pub fn leaves(self, version: u64, changed: LastChange) -> Self {
+        let answer = Self { left: Some(Left { version, changed }), ..self };
         if answer.headers.contains_key(CACHE_CONTROL) { answer } else { answer.cache(REVALIDATED) }
     }
 
@@ -87,9 +104,18 @@ impl Answer {
         }
     }
 
-    /// The answer to a request that had its effect before.
-    pub fn replayed(self, replayed: bool) -> Self {
-        if replayed { self.header(IDEMPOTENCY_REPLAYED, "true") } else { self }
+    /// The answer to a request that was answered before.
+    pub fn replayed(self) -> Self {
+        self.header(IDEMPOTENCY_REPLAYED, "true")
+    }
+
+    /// With its positions, as far as they are known: `last` is that of the command's last event, if it `wrote` any, and
+    /// `changed` that of the events that had none when the answer was made.
+    pub(crate) fn placed(self, wrote: bool, last: Option<u64>, changed: Option<u64>, epoch: u32) -> Self {
+        let Some(Left { version, changed: known }) = self.left.clone() else { return self.position(last) };
+        let changed = if known.unsequenced.is_empty() { known.sequenced } else { changed };
+        let etag = Etag::resource(version, changed, epoch).to_string();
+        self.header(ETAG, &etag).position(if wrote { last } else { changed })
     }
 
     /// Where the list goes on: the cursor, and the same request with it.
@@ -119,7 +145,7 @@ impl Answer {
         if self.status == StatusCode::OK && envelope.has(etag) {
             self.status = StatusCode::NOT_MODIFIED;
             self.headers.remove(CONTENT_TYPE);
-            self.body = Body::empty();
+            self.body = Bytes::new();
         }
         self
     }
@@ -132,7 +158,7 @@ impl Answer {
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        let mut response = Response::new(self.body);
+        let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         response

@@ -13,6 +13,7 @@ use futures::future::BoxFuture;
 use identity::{Credentials, Passwords, Sessions};
 use projections::{Answer, Reader, Views};
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use crate::call::{Caller, Envelope};
 use crate::config::ApiConfig;
@@ -76,6 +77,7 @@ struct Shared {
     parts: Parts,
     health: Health,
     draining: AtomicBool,
+    tasks: TaskTracker,
 }
 
 impl fmt::Debug for App {
@@ -88,7 +90,12 @@ impl App {
     /// The app of these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(Shared { parts, health: Health::default(), draining: AtomicBool::new(false) }))
+        Self(Arc::new(Shared {
+            parts,
+            health: Health::default(),
+            draining: AtomicBool::new(false),
+            tasks: TaskTracker::new(),
+        }))
     }
 
     /// The settings.
@@ -124,6 +131,17 @@ impl App {
     /// Says that the process is about to stop: readiness answers 503 from now on, everything else as before.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Does something that no answer waits for, and the end of the service does.
+    pub(crate) fn do_beside(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.0.tasks.spawn(work);
+    }
+
+    /// Waits until nothing goes on any more that no answer waited for. For the end of the process, after the last answer.
+    pub(crate) async fn finished(&self) {
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -7,10 +7,10 @@ mod throttle;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use domain::account::{Profile, claims};
-use domain::{Account, AccountCommand, AccountId, Actor, Personal, Role};
+use domain::{Account, AccountCommand, AccountId, AccountRefusal, Actor, Personal, Role};
 use eventstore::Claim;
 use identity::password::{self, PasswordError};
-use projections::AccountDocument;
+use projections::{AccountDocument, Ahead, Current};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -21,7 +21,6 @@ use uuid::Uuid;
 use crate::answer::Answer;
 use crate::app::{App, in_time};
 use crate::call::{BodyKind, Call, Input, OpenCall, Parts};
-use crate::command::{Outcome, Refusal};
 use crate::etag::Etag;
 use crate::problem::{Fault, Problem, catalogue};
 
@@ -183,29 +182,23 @@ async fn register(State(app): State<App>, call: OpenCall<Registration>) -> Resul
         holder: account.as_uuid(),
     };
     let context = envelope.command_by(Actor::account(account), vec![Role::User], "register");
-    let outcome = app
-        .execute(context, move |session| {
-            let (profile, claim, credential) = (profile.clone(), claim.clone(), credential.clone());
-            Box::pin(async move {
-                session.load::<Account>(account.as_uuid()).await?;
-                session.handle::<Account>(account.as_uuid(), account, AccountCommand::Register { profile })?;
-                session.claim(claim);
-                session.also(move |connection| Box::pin(async move { credential.store(connection).await }));
-                Ok::<(), Refusal>(())
-            })
+    let views = app.views().clone();
+    app.write(context, move |session| {
+        let (views, profile, claim) = (views.clone(), profile.clone(), claim.clone());
+        let credential = credential.clone();
+        Box::pin(async move {
+            session.load::<Account>(account.as_uuid()).await?;
+            session.handle::<Account>(account.as_uuid(), account, AccountCommand::Register { profile })?;
+            session.claim(claim);
+            session.also(move |connection| Box::pin(async move { credential.store(connection).await }));
+            let (mut reading, decided) = session.reading().await?;
+            let current = views.account_ahead(Ahead::of(&mut reading, &decided), account).await?;
+            let Current { value, changed } = current.ok_or(AccountRefusal::NotFound)?;
+            let version = value.version;
+            Ok(Answer::created("/api/v1/auth/me", &User::from(value))?.leaves(version, changed).no_store())
         })
-        .await?;
-    let (account, position, replayed) = match outcome {
-        Outcome::Done(committed) => (account, app.settle(account, &committed).await, false),
-        Outcome::Repeated(receipt) => {
-            let stream = receipt.streams.first().ok_or(catalogue::IDEMPOTENCY_IN_PROGRESS)?;
-            (AccountId::from_uuid(stream.0.id), None, true)
-        }
-    };
-    let current = app.views().current_account(account).await?.ok_or(catalogue::USER_NOT_FOUND)?;
-    let etag = Etag::resource(current.value.version, position.and(current.position), app.store().epoch());
-    let user = User::from(current.value);
-    Ok(Answer::created("/api/v1/auth/me", &user)?.etag(&etag).no_store().position(position).replayed(replayed))
+    })
+    .await
 }
 
 /// The own account

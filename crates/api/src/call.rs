@@ -1,5 +1,6 @@
 //! One call of a route: who calls, and what they say. The extractors here keep the order in which refusals win: 401,
-//! 403, 429, then the body (413, 415, 400), the idempotency key, and then everything that is wrong with any value (422).
+//! 403, 429, then the body (413, 415, 400), the idempotency key (by which the request may have been answered before), and
+//! then everything that is wrong with any value (422).
 
 mod ahead;
 mod body;
@@ -9,14 +10,16 @@ mod envelope;
 use std::cell::RefCell;
 
 use axum::extract::{FromRequest, FromRequestParts as _, RawPathParams, Request};
-use domain::Role;
+use axum::response::{IntoResponse, Response};
+use domain::{Actor, Role};
 use http::Method;
 use serde_json::{Map, Value};
 
+use crate::answer::Answer;
 use crate::app::App;
 use crate::fields::{self, Bounds, Fields};
 use crate::limits::{Limit, Log, limit_of};
-use crate::problem::{FieldError, Problem, catalogue};
+use crate::problem::{FieldError, Kind, Problem, catalogue};
 use crate::request::{RequestInfo, only_reads};
 use caller::Carrier;
 
@@ -29,6 +32,9 @@ pub use identity::Caller;
 pub trait Input: Sized + Send + 'static {
     /// What kind of body it takes.
     const BODY: BodyKind = BodyKind::None;
+    /// Whether a write that is repeated under its idempotency key gets the first answer again. Where answers hold
+    /// secrets, the key is accepted and ignored.
+    const REPEATABLE: bool = true;
 
     /// Whether somebody with these roles may call the route at all.
     #[must_use]
@@ -94,10 +100,40 @@ pub struct OpenCall<T = ()> {
     pub envelope: Envelope,
 }
 
-impl<T: Input> FromRequest<App> for Call<T> {
-    type Rejection = Problem;
+/// What is answered without asking the handler.
+#[derive(Debug)]
+pub enum Early {
+    /// The request is refused.
+    Refused(Problem),
+    /// It was answered before.
+    Answered(Box<Answer>),
+}
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+impl From<Problem> for Early {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
+    }
+}
+
+impl From<Kind> for Early {
+    fn from(kind: Kind) -> Self {
+        Self::Refused(kind.into())
+    }
+}
+
+impl IntoResponse for Early {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Refused(problem) => problem.into_response(),
+            Self::Answered(answer) => answer.into_response(),
+        }
+    }
+}
+
+impl<T: Input> FromRequest<App> for Call<T> {
+    type Rejection = Early;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Early> {
         let info = RequestInfo::of(request.extensions());
         let (caller, carrier) = caller::authenticate(app, request.headers()).await?;
         let by_cookie = carrier == Carrier::Cookie;
@@ -108,18 +144,21 @@ impl<T: Input> FromRequest<App> for Call<T> {
             return Err(catalogue::SAME_ORIGIN_REQUIRED.into());
         }
         limit(app, request.method(), &info, &caller.account_id.to_string()).await?;
-        let (input, envelope) = read(app, request, &caller.account_id.to_string()).await?;
+        let actor = Actor::account(caller.account_id);
+        let scope = caller.account_id.to_string();
+        let (input, envelope) = read(app, request, &scope, (actor, &caller.roles)).await?;
         Ok(Self { caller, input, envelope })
     }
 }
 
 impl<T: Input> FromRequest<App> for OpenCall<T> {
-    type Rejection = Problem;
+    type Rejection = Early;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+    async fn from_request(request: Request, app: &App) -> Result<Self, Early> {
         let info = RequestInfo::of(request.extensions());
         limit(app, request.method(), &info, &info.network()).await?;
-        let (input, envelope) = read(app, request, &info.network()).await?;
+        let scope = info.client.to_string();
+        let (input, envelope) = read(app, request, &scope, (Actor::SYSTEM, &[])).await?;
         Ok(Self { input, envelope })
     }
 }
@@ -140,12 +179,26 @@ async fn limit(app: &App, method: &Method, info: &RequestInfo, who: &str) -> Res
 /// The window of all limits but those of signing in.
 pub const MINUTE: std::time::Duration = std::time::Duration::from_secs(60);
 
-async fn read<T: Input>(app: &App, request: Request, scope: &str) -> Result<(T, Envelope), Problem> {
+/// Reads the request of somebody who acts with these roles. `scope` is whom an idempotency key belongs to.
+async fn read<T: Input>(
+    app: &App,
+    request: Request,
+    scope: &str,
+    (actor, roles): (Actor, &[Role]),
+) -> Result<(T, Envelope), Early> {
     let (mut parts, body) = request.into_parts();
     let path = path_values(&mut parts, app).await?;
-    let body = body::read(app, &parts.headers, body, T::BODY).await?;
+    let scope = (T::REPEATABLE && !only_reads(&parts.method) && envelope::has_key(&parts.headers)).then_some(scope);
+    let body = body::read(app, &parts.headers, body, T::BODY, scope.is_some()).await?;
     let lost = ahead::matches_a_lost_state(app, &parts.headers).await;
-    let envelope = Envelope::new(parts, body.sha256, scope, app.store().epoch())?.matching_a_lost_state(lost);
+    let envelope = Envelope::new(parts, body.sha256, scope, app)?.matching_a_lost_state(lost);
+    if envelope.is_repeatable() {
+        let context = envelope.command_by(actor, roles.to_vec(), "keep-refusal");
+        if let Some(answer) = app.kept_answer(&context).await? {
+            return Err(Early::Answered(Box::new(answer)));
+        }
+        envelope.info.set_repeatable(context);
+    }
     let query = envelope::query_values(envelope.query());
     let errors = RefCell::new(vec![]);
     body.note_faults(&errors);
@@ -166,7 +219,7 @@ async fn read<T: Input>(app: &App, request: Request, scope: &str) -> Result<(T, 
             tracing::error!(http.route = envelope.info.route(), "an input was refused without a reason");
             Err(catalogue::INTERNAL_ERROR.into())
         }
-        (_, errors) => Err(Problem::invalid(errors)),
+        (_, errors) => Err(Problem::invalid(errors).into()),
     }
 }
 

@@ -1,18 +1,24 @@
 //! From a call to a command, and from its refusals to problems.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use domain::{AccountRefusal, ProjectRefusal, ProposalRefusal};
-use eventstore::{CommandContext, Committed, ExecuteError, Receipt, Session, StoreError};
+use eventstore::{CommandContext, Committed, ExecuteError, Session, StoreError};
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::header::{ETAG, HeaderValue};
 use projections::ViewError;
 use serde_json::json;
 
+use crate::answer::Answer;
 use crate::app::App;
 use crate::etag::Etag;
+use crate::kept::highest;
 use crate::problem::{Problem, catalogue};
 
 /// Why an operation on aggregates refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Refusal {
     /// An account did.
     #[error(transparent)]
@@ -23,9 +29,24 @@ pub enum Refusal {
     /// A proposal did.
     #[error(transparent)]
     Proposal(#[from] ProposalRefusal),
+    /// What it leaves behind could not be shown.
+    #[error("there is no answer")]
+    Unanswered(Problem),
     /// Something could not be loaded. The store reports what.
     #[error("something could not be loaded")]
     NotLoaded,
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self::Unanswered(problem)
+    }
+}
+
+impl From<ViewError> for Refusal {
+    fn from(error: ViewError) -> Self {
+        Self::Unanswered(error.into())
+    }
 }
 
 impl From<StoreError> for Refusal {
@@ -34,69 +55,114 @@ impl From<StoreError> for Refusal {
     }
 }
 
-/// What became of a command that was not refused.
-#[derive(Debug)]
-pub enum Outcome<T> {
-    /// It was carried out now.
-    Done(Committed<T>),
-    /// The same request was carried out before, under the same idempotency key.
-    Repeated(Receipt),
-}
-
 impl App {
-    /// Carries out a command: see [`eventstore::Store::execute`].
+    /// Carries out a command that is answered with what it leaves behind. `operation` makes the answer before anything is
+    /// written, so that a committed write is never answered with a failure; with an idempotency key the answer is kept in
+    /// the transaction of the events. The positions of the answer are added when the events have theirs.
     ///
     /// # Errors
     ///
     /// The problem that the refusal or failure is to the caller.
-    pub async fn execute<T, F>(&self, context: CommandContext, operation: F) -> Result<Outcome<T>, Problem>
+    pub async fn write<F>(&self, context: CommandContext, operation: F) -> Result<Answer, Problem>
+    where
+        F: for<'s> Fn(&'s mut Session) -> BoxFuture<'s, Result<Answer, Refusal>> + Send + Sync + 'static,
+    {
+        let (asked, operation) = (context.clone(), Arc::new(operation));
+        let keyed = context.request_hash.is_some();
+        let written = self.store().execute(context, move |session: &mut Session| {
+            let operation = Arc::clone(&operation);
+            async move {
+                let answer = operation(session).await?;
+                if keyed {
+                    session.answer(answer.to_kept());
+                }
+                Ok(answer)
+            }
+            .boxed()
+        });
+        match written.await {
+            Ok(committed) => Ok(self.placed(&asked, committed).await),
+            Err(ExecuteError::AlreadyDone) => {
+                Ok(self.kept_answer(&asked).await?.ok_or(catalogue::IDEMPOTENCY_IN_PROGRESS)?)
+            }
+            Err(error) => Err(self.failed(error, asked.name)),
+        }
+    }
+
+    /// Carries out a command that leaves nothing to answer with: see [`eventstore::Store::execute`].
+    ///
+    /// # Errors
+    ///
+    /// As [`App::write`].
+    pub(crate) async fn execute<T, F>(&self, context: CommandContext, operation: F) -> Result<Committed<T>, Problem>
     where
         T: Send + 'static,
         F: for<'s> Fn(&'s mut Session) -> BoxFuture<'s, Result<T, Refusal>> + Send + Sync + 'static,
     {
-        let (command_id, request_hash, name) = (context.command_id, context.request_hash, context.name);
-        match self.store().execute(context, operation).await {
-            Ok(committed) => Ok(Outcome::Done(committed)),
-            Err(ExecuteError::AlreadyDone) => match self.store().receipt(command_id).await? {
-                Some(receipt) if receipt.request_hash == request_hash => Ok(Outcome::Repeated(receipt)),
-                Some(_) => Err(catalogue::IDEMPOTENCY_KEY_REUSED.into()),
-                None => Err(catalogue::IDEMPOTENCY_IN_PROGRESS.into()),
+        let name = context.name;
+        self.store().execute(context, operation).await.map_err(|error| self.failed(error, name))
+    }
+
+    /// The answer with the positions of what was written.
+    async fn placed(&self, context: &CommandContext, committed: Committed<Answer>) -> Answer {
+        let last = match context.actor.as_account() {
+            Some(account) => self.settle(account, &committed).await,
+            None => None,
+        };
+        let Committed { value: answer, events, .. } = committed;
+        let newest = events.last().map(|event| (event.stream, event.sequence));
+        let changed = match answer.left.as_ref().map(|left| &left.changed) {
+            None => None,
+            Some(changed) if changed.unsequenced.is_empty() => None,
+            // The usual case: what was written last changed it last.
+            Some(changed) if changed.unsequenced.iter().copied().eq(newest) => last,
+            Some(changed) => match self.store().positions(&changed.unsequenced, Duration::ZERO).await {
+                Ok(positions) => highest(&positions),
+                Err(_) => None,
             },
-            Err(ExecuteError::Refused(refusal)) => Err(self.refused(&refusal)),
-            Err(ExecuteError::Claimed(kind)) => Err(match kind {
+        };
+        answer.placed(newest.is_some(), last, changed, self.store().epoch())
+    }
+
+    fn failed(&self, error: ExecuteError<Refusal>, name: &'static str) -> Problem {
+        match error {
+            ExecuteError::Refused(refusal) => self.refused(refusal),
+            ExecuteError::Claimed(kind) => match kind {
                 domain::account::claims::EMAIL => catalogue::REGISTER_USER_ALREADY_EXISTS,
                 domain::account::claims::JOB_SLOT => catalogue::GENERATION_LIMIT,
                 _ => catalogue::CONCURRENT_WRITE,
             }
-            .into()),
-            Err(ExecuteError::Constraint(constraint)) => {
-                if constraint == identity::EMAIL_TAKEN_CONSTRAINT {
-                    return Err(catalogue::REGISTER_USER_ALREADY_EXISTS.into());
-                }
-                tracing::error!(command.name = name, constraint, "a row beside the events was refused");
-                Err(catalogue::INTERNAL_ERROR.into())
+            .into(),
+            ExecuteError::Constraint(constraint) if constraint == identity::EMAIL_TAKEN_CONSTRAINT => {
+                catalogue::REGISTER_USER_ALREADY_EXISTS.into()
             }
-            Err(ExecuteError::Contended) => Err(catalogue::CONCURRENT_WRITE.into()),
-            Err(ExecuteError::Overloaded | ExecuteError::Deadline) => Err(catalogue::SERVICE_UNAVAILABLE.into()),
-            Err(ExecuteError::Store(error)) => Err(error.into()),
+            ExecuteError::Constraint(constraint) => {
+                tracing::error!(command.name = name, constraint, "a row beside the events was refused");
+                catalogue::INTERNAL_ERROR.into()
+            }
+            ExecuteError::InProgress | ExecuteError::AlreadyDone => catalogue::IDEMPOTENCY_IN_PROGRESS.into(),
+            ExecuteError::Contended => catalogue::CONCURRENT_WRITE.into(),
+            ExecuteError::Overloaded | ExecuteError::Deadline => catalogue::SERVICE_UNAVAILABLE.into(),
+            ExecuteError::Store(error) => error.into(),
         }
     }
 
-    fn refused(&self, refusal: &Refusal) -> Problem {
+    fn refused(&self, refusal: Refusal) -> Problem {
         match refusal {
+            Refusal::Unanswered(problem) => problem,
             Refusal::Account(AccountRefusal::NotFound) => catalogue::USER_NOT_FOUND.into(),
             Refusal::Account(AccountRefusal::AlreadyRegistered) => catalogue::REGISTER_USER_ALREADY_EXISTS.into(),
             Refusal::Project(refusal) => match refusal {
                 ProjectRefusal::NotFound => catalogue::PROJECT_NOT_FOUND.into(),
                 ProjectRefusal::ProposalNotFound => catalogue::PROPOSAL_NOT_FOUND.into(),
                 ProjectRefusal::DocumentTooLarge => catalogue::DOCUMENT_TOO_LARGE.into(),
-                ProjectRefusal::Stale { current } => self.stale(*current),
+                ProjectRefusal::Stale { current } => self.stale(current),
                 // New ids are random, and a running generation is answered with its job: neither gets here.
                 ProjectRefusal::AlreadyCreated | ProjectRefusal::GenerationActive { .. } => {
                     catalogue::CONCURRENT_WRITE.into()
                 }
             },
-            Refusal::Proposal(refusal) => proposal_problem(*refusal),
+            Refusal::Proposal(refusal) => proposal_problem(refusal),
             Refusal::NotLoaded => {
                 tracing::error!("an operation gave up without a reason");
                 catalogue::INTERNAL_ERROR.into()

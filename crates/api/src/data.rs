@@ -2,10 +2,10 @@
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use domain::{Project, ProjectCommand, ProjectId};
+use domain::{Project, ProjectCommand, ProjectId, ProjectRefusal};
 use eventstore::Session;
 use futures::FutureExt as _;
-use projections::ProjectDataDocument;
+use projections::{Ahead, Current, ProjectDataDocument};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -20,7 +20,7 @@ use crate::etag::Etag;
 use crate::fields::Bounds;
 use crate::precondition::{Part, explained};
 use crate::problem::{Problem, catalogue};
-use crate::projects::{ById, CompletenessView, settled};
+use crate::projects::{ById, CompletenessView};
 
 const TAG: &str = "Project data";
 /// Bounds of what may be stored; how large the document may become is the aggregate's to say.
@@ -130,34 +130,31 @@ async fn write<const REPLACES: bool>(app: App, call: Call<Write<REPLACES>>) -> R
     let expected = call.envelope.expected_version();
     let context = call.envelope.command(&call.caller, "change-project-data");
     let Write { id, body, replace } = call.input;
-    let body = std::sync::Arc::new(body);
-    let outcome = app
-        .execute(context, move |session: &mut Session| {
-            let body = std::sync::Arc::clone(&body);
-            async move {
-                session.load::<Project>(id.as_uuid()).await?;
-                let command = ProjectCommand::ChangeData {
-                    by: owner,
-                    at: session.now(),
-                    body: Value::clone(&body),
-                    replace,
-                    entry: Uuid::now_v7(),
-                    expected,
-                };
-                session.handle::<Project>(id.as_uuid(), owner, command)?;
-                Ok(())
-            }
-            .boxed()
-        })
-        .await;
-    let outcome = match outcome {
-        Ok(outcome) => outcome,
-        Err(problem) => return Err(explained(&app, problem, (owner, id, Part::Data), expected).await),
-    };
-    let (position, replayed) = settled(&app, owner, &outcome).await;
-    let current = app.views().current_project_data(owner, id).await?.ok_or(catalogue::PROJECT_NOT_FOUND)?;
-    let etag = Etag::resource(current.value.data_version, current.position, app.store().epoch());
-    let updated_at_again = current.value.updated_at;
-    let written = DataWritten { message: "Project data updated", view: current.value.into(), updated_at_again };
-    Ok(Answer::ok(&written)?.etag(&etag).position(position.or(current.position)).replayed(replayed))
+    let (views, body) = (app.views().clone(), std::sync::Arc::new(body));
+    let written = app.write(context, move |session: &mut Session| {
+        let (views, body) = (views.clone(), std::sync::Arc::clone(&body));
+        async move {
+            session.load::<Project>(id.as_uuid()).await?;
+            let command = ProjectCommand::ChangeData {
+                by: owner,
+                at: session.now(),
+                body: Value::clone(&body),
+                replace,
+                entry: Uuid::now_v7(),
+                expected,
+            };
+            session.handle::<Project>(id.as_uuid(), owner, command)?;
+            let (mut reading, decided) = session.reading().await?;
+            let current = views.project_data_ahead(Ahead::of(&mut reading, &decided), owner, id).await?;
+            let Current { value, changed } = current.ok_or(ProjectRefusal::NotFound)?;
+            let (version, updated_at_again) = (value.data_version, value.updated_at);
+            let written = DataWritten { message: "Project data updated", view: value.into(), updated_at_again };
+            Ok(Answer::ok(&written)?.leaves(version, changed))
+        }
+        .boxed()
+    });
+    match written.await {
+        Err(problem) => Err(explained(&app, problem, (owner, id, Part::Data), expected).await),
+        answered => answered,
+    }
 }

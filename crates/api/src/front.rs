@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{MatchedPath, Request};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt as _;
 use http::header::{
@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use tower::ServiceExt as _;
 
 use crate::app::App;
+use crate::kept::keep_refusals;
 use crate::problem::{Problem, catalogue};
 use crate::request::{RequestInfo, X_REQUEST_ID};
 
@@ -52,6 +53,7 @@ impl Front {
         let router = router
             .fallback(no_such_route)
             .method_not_allowed_fallback(no_such_method)
+            .layer(from_fn_with_state(app.clone(), keep_refusals))
             .layer(from_fn(note_route))
             .with_state(app.clone());
         Self { app, router }

@@ -7,12 +7,12 @@ use domain::account::job_slot;
 use domain::document::Warning;
 use domain::project::GenerationOutcome;
 use domain::proposal::{FailureCode, Language, Phase, ProposalCommand, ProposalType, Request};
-use domain::{AccountId, JobId, Personal, Project, ProjectCommand, ProjectId, Proposal, ProposalId};
+use domain::{AccountId, JobId, Personal, Project, ProjectCommand, ProjectId, Proposal, ProposalId, ProposalRefusal};
 use eventstore::{Claim, Session};
 use futures::FutureExt as _;
-use projections::{JobFilter, JobRead, JobStatus, Page};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use projections::{Ahead, JobFilter, JobRead, JobStatus, LastChange, Page};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,11 +23,9 @@ use crate::app::{App, in_time};
 use crate::call::{BodyKind, Call, Input, Parts};
 use crate::command::Refusal;
 use crate::cursor::{self, Place};
-use crate::etag::Etag;
 use crate::fields::Bounds;
 use crate::limits::PREFIX;
 use crate::problem::{Fault, Problem, catalogue};
-use crate::projects::settled;
 
 const TAG: &str = "Generation jobs";
 /// Active jobs that an account may have.
@@ -227,7 +225,7 @@ fn has_a_constraints_object(preferences: &Map<String, Value>) -> bool {
 }
 
 /// What a request for a proposal came to.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy)]
 enum Accepted {
     New(ProposalId),
     Reused(ProposalId),
@@ -239,50 +237,36 @@ enum Accepted {
 async fn generate(State(app): State<App>, call: Call<Generate>) -> Result<Answer, Problem> {
     let by = call.caller.account_id;
     let context = call.envelope.command(&call.caller, "request-generation");
-    let keyed = call.envelope.has_idempotency_key();
-    let proposal = if keyed {
-        ProposalId::from_uuid(Uuid::new_v5(&context.command_id, b"proposal"))
-    } else {
-        ProposalId::generate()
-    };
+    let proposal = ProposalId::generate();
     let input = std::sync::Arc::new(call.input);
-    let project = input.project;
-    let advice = app.clone();
-    let outcome = app
-        .execute(context, move |session: &mut Session| {
-            let (input, app) = (std::sync::Arc::clone(&input), advice.clone());
-            async move {
-                let accepted = request(session, &app, &input, proposal, by).await?;
-                if keyed {
-                    session.answer(json!(accepted));
-                }
-                Ok(accepted)
-            }
-            .boxed()
-        })
-        .await?;
-    let accepted = match &outcome {
-        crate::command::Outcome::Done(committed) => committed.value,
-        // The key may have met a job that was under way, whose id is not made from it.
-        crate::command::Outcome::Repeated(receipt) => {
-            let kept = receipt.answer.clone().and_then(|answer| serde_json::from_value(answer).ok());
-            kept.unwrap_or(Accepted::New(proposal))
+    let asked = app.clone();
+    app.write(context, move |session: &mut Session| {
+        let (input, app) = (std::sync::Arc::clone(&input), asked.clone());
+        async move {
+            let (proposal, reused) = match request(session, &app, &input, proposal, by).await? {
+                Accepted::New(proposal) => (proposal, false),
+                Accepted::Reused(proposal) => (proposal, true),
+            };
+            let read = job_ahead(&app, session, by, proposal).await?;
+            let (version, changed) = (read.job.version, read.changed.clone());
+            let answer = Answer::accepted(&place(proposal), &JobAccepted { job: read.into(), reused })?;
+            Ok(answer.leaves(version, changed).no_store())
         }
-    };
-    let (position, replayed) = settled(&app, by, &outcome).await;
-    let (job, reused) = match accepted {
-        Accepted::New(job) => (job, false),
-        Accepted::Reused(job) => (job, true),
-    };
-    let read = app.views().job(by, job).await?.ok_or_else(|| {
-        tracing::error!(project.id = %project, "a job that was accepted cannot be found");
-        Problem::from(catalogue::INTERNAL_ERROR)
-    })?;
-    let etag = Etag::resource(read.job.version, read.position, app.store().epoch());
-    let position = position.or(read.position);
-    let location = format!("{PREFIX}/ai/proposals/jobs/{}", JobId::from(job));
-    let answer = Answer::accepted(&location, &JobAccepted { job: read.into(), reused })?;
-    Ok(answer.etag(&etag).no_store().position(position).replayed(replayed))
+        .boxed()
+    })
+    .await
+}
+
+/// Where a job is found.
+fn place(proposal: ProposalId) -> String {
+    format!("{PREFIX}/ai/proposals/jobs/{}", JobId::from(proposal))
+}
+
+/// A job as a write leaves it.
+async fn job_ahead(app: &App, session: &mut Session, by: AccountId, job: ProposalId) -> Result<JobRead, Refusal> {
+    let (mut reading, decided) = session.reading().await?;
+    let read = app.views().job_ahead(Ahead::of(&mut reading, &decided), by, job).await?;
+    read.ok_or_else(|| ProposalRefusal::NotFound.into())
 }
 
 /// Two streams in one transaction: the project takes the generation on, the proposal's stream begins with the request.
@@ -342,7 +326,7 @@ impl Input for ByName {
 async fn show(State(app): State<App>, call: Call<ByName>) -> Result<Answer, Problem> {
     let proposal = call.input.0.ok_or(catalogue::JOB_NOT_FOUND)?;
     let read = app.views().job(call.caller.account_id, proposal).await?.ok_or(catalogue::JOB_NOT_FOUND)?;
-    let position = read.position;
+    let position = read.changed.position();
     Ok(Answer::ok(&JobView::from(read))?.no_store().position(position))
 }
 
@@ -354,31 +338,28 @@ async fn cancel(State(app): State<App>, call: Call<ByName>) -> Result<Answer, Pr
     let by = call.caller.account_id;
     let proposal = call.input.0.ok_or(catalogue::JOB_NOT_FOUND)?;
     let context = call.envelope.command(&call.caller, "cancel-generation");
-    let outcome = app
-        .execute(context, move |session: &mut Session| {
-            async move {
-                let generation = session.load::<Proposal>(proposal.as_uuid()).await?.owned_by(by)?;
-                let (project, phase) = (generation.request.project.as_uuid(), generation.phase);
-                session.handle::<Proposal>(proposal.as_uuid(), by, ProposalCommand::Cancel)?;
-                if phase == Phase::Queued {
-                    // No worker will end it, so it ends here, in the project too.
-                    session.load::<Project>(project).await?;
-                    let outcome = GenerationOutcome::Cancelled;
-                    session.handle::<Project>(project, by, ProjectCommand::EndGeneration { proposal, outcome })?;
-                    session.claim(Claim::ReleaseAll { kind: JOB_SLOT, holder: proposal.as_uuid() });
-                }
-                Ok(())
+    let views = app.clone();
+    app.write(context, move |session: &mut Session| {
+        let app = views.clone();
+        async move {
+            let generation = session.load::<Proposal>(proposal.as_uuid()).await?.owned_by(by)?;
+            let (project, phase) = (generation.request.project.as_uuid(), generation.phase);
+            session.handle::<Proposal>(proposal.as_uuid(), by, ProposalCommand::Cancel)?;
+            if phase == Phase::Queued {
+                // No worker will end it, so it ends here, in the project too.
+                session.load::<Project>(project).await?;
+                let outcome = GenerationOutcome::Cancelled;
+                session.handle::<Project>(project, by, ProjectCommand::EndGeneration { proposal, outcome })?;
+                session.claim(Claim::ReleaseAll { kind: JOB_SLOT, holder: proposal.as_uuid() });
             }
-            .boxed()
-        })
-        .await?;
-    let (position, replayed) = settled(&app, by, &outcome).await;
-    let read = app.views().job(by, proposal).await?.ok_or(catalogue::JOB_NOT_FOUND)?;
-    let etag = Etag::resource(read.job.version, read.position, app.store().epoch());
-    let position = position.or(read.position);
-    let location = format!("{PREFIX}/ai/proposals/jobs/{}", JobId::from(proposal));
-    let answer = Answer::accepted(&location, &JobView::from(read))?;
-    Ok(answer.etag(&etag).no_store().position(position).replayed(replayed))
+            let read = job_ahead(&app, session, by, proposal).await?;
+            let (version, changed) = (read.job.version, read.changed.clone());
+            let answer = Answer::accepted(&place(proposal), &JobView::from(read))?;
+            Ok(answer.leaves(version, changed).no_store())
+        }
+        .boxed()
+    })
+    .await
 }
 
 /// A page of jobs.
@@ -442,7 +423,8 @@ async fn list(State(app): State<App>, call: Call<List>) -> Result<Answer, Proble
         (item.document.requested_at, item.document.proposal.as_uuid())
     });
     let view = |item: projections::Found<projections::JobDocument>| {
-        JobView::from(JobRead { job: item.document, position: Some(item.position), seen_at })
+        let changed = LastChange { sequenced: Some(item.position), unsequenced: vec![] };
+        JobView::from(JobRead { job: item.document, changed, seen_at })
     };
     let jobs = JobPage { items: found.into_iter().map(view).collect(), next_cursor: next.clone() };
     Ok(Answer::ok(&jobs)?.no_store().position(Some(position)).next_cursor(next.as_deref(), &call.envelope))

@@ -4,7 +4,7 @@
 //! serve ─► Front (ids, CORS, time, problems, log) ─► router ─► Call: who, how often, what ─► handler ─► Answer or Problem
 //! ```
 //!
-//! A handler takes a [`call::Call`] with an [`call::Input`] of its own, gives a command to [`App::execute`] or asks
+//! A handler takes a [`call::Call`] with an [`call::Input`] of its own, gives a command to [`App::write`] or asks
 //! [`App::views`], and returns an [`answer::Answer`] or a [`problem::Problem`].
 
 pub mod answer;
@@ -21,6 +21,7 @@ pub mod fields;
 mod front;
 mod health;
 mod jobs;
+mod kept;
 pub mod limits;
 mod openapi;
 mod precondition;
@@ -34,7 +35,7 @@ mod service;
 mod timeline;
 
 pub use app::{Advice, App, Metrics, ModelState, Parts, Probe, in_time};
-pub use command::{Outcome, Refusal};
+pub use command::Refusal;
 pub use config::{ApiConfig, NotAnAddress, PublicUrl};
 pub use front::Front;
 pub use limits::{InvalidAddress, Limiter};

@@ -1,9 +1,12 @@
-//! What somebody is told whose `If-Match` is stale: the tag that the resource has now, and what changed since theirs.
+//! What somebody is told whose write cannot be had: the tag that the resource has now, and after a stale `If-Match` what
+//! changed since theirs.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use domain::{AccountId, ProjectEvent, ProjectId, data};
+use domain::{AccountId, ProjectEvent, ProjectId, ProposalId, data};
 use http::header::{ETAG, HeaderValue};
+use projections::Reader;
 use serde_json::json;
 
 use crate::app::App;
@@ -20,20 +23,26 @@ const PLACES: usize = 100;
 pub(crate) enum Part {
     Header,
     Data,
+    Proposal(ProposalId),
 }
 
-/// The same problem; if it is a stale precondition, with the whole tag of the part as it is now and the places that
-/// changed since the version that the caller has seen. What cannot be found out is left out: the refusal stands.
+/// The same problem; if it is a stale precondition or a stream that was not had in time, with the whole tag of the part as
+/// it is now, and in the first case the places that changed since the version that the caller has seen. What cannot be
+/// found out is left out: the refusal stands.
 pub(crate) async fn explained(
     app: &App,
     problem: Problem,
     (owner, project, part): (AccountId, ProjectId, Part),
     expected: Option<u64>,
 ) -> Problem {
-    if problem.kind().code != catalogue::PRECONDITION_FAILED.code {
+    let busy = problem.kind().code == catalogue::CONCURRENT_WRITE.code;
+    if !busy && problem.kind().code != catalogue::PRECONDITION_FAILED.code {
         return problem;
     }
     let Some((current, etag)) = tag(app, owner, project, part).await else { return problem };
+    if busy {
+        return problem.with("currentEtag", json!(etag.to_string()));
+    }
     let Ok(header) = HeaderValue::from_str(&etag.to_string()) else { return problem };
     // A version that the part never had tells nothing about what its caller has seen.
     let since = match expected.filter(|expected| *expected < current) {
@@ -47,11 +56,17 @@ async fn tag(app: &App, owner: AccountId, project: ProjectId, part: Part) -> Opt
     let (version, position) = match part {
         Part::Header => {
             let current = app.views().current_project_detail(owner, project).await.ok()??;
-            (current.value.project.header_version, current.position)
+            (current.value.project.header_version, current.changed.position())
         }
         Part::Data => {
             let current = app.views().current_project_data(owner, project).await.ok()??;
-            (current.value.data_version, current.position)
+            (current.value.data_version, current.changed.position())
+        }
+        Part::Proposal(id) => {
+            // Nothing but its deletion changes a proposal, so the read model cannot have an older one.
+            let reader = Reader { account: owner, min_position: None, within: Duration::ZERO };
+            let found = app.views().proposal(&reader, project, id).await.ok()?.value?;
+            (found.document.project_version, Some(found.position))
         }
     };
     Some((version, Etag::resource(version, position, app.store().epoch())))
@@ -75,7 +90,7 @@ fn places(event: &ProjectEvent, part: Part) -> Vec<String> {
             data::timeline_changes(diff).into_iter().map(|change| change.field).collect()
         }
         (
-            Part::Header | Part::Data,
+            Part::Header | Part::Data | Part::Proposal(_),
             E::ProjectCreated { .. }
             | E::ProjectDetailsChanged { .. }
             | E::ProjectStatusSet { .. }

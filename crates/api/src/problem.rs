@@ -114,6 +114,11 @@ impl Problem {
         self.0.kind
     }
 
+    /// Its headers.
+    pub(crate) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.0.headers
+    }
+
     /// Sets the sentence for people. It must hold nothing that the caller sent.
     #[must_use]
     pub fn message(mut self, message: impl Into<Cow<'static, str>>) -> Self {

@@ -6,10 +6,10 @@ use domain::account::claims::JOB_SLOT;
 use domain::data::Completeness;
 use domain::project::{Header, HeaderPatch, Status, TO_BE_DEFINED};
 use domain::proposal::{Phase, ProposalCommand};
-use domain::{AccountId, JobId, Personal, Project, ProjectCommand, ProjectId, Proposal};
+use domain::{AccountId, JobId, Personal, Project, ProjectCommand, ProjectId, ProjectRefusal, Proposal};
 use eventstore::{Claim, Session};
 use futures::FutureExt as _;
-use projections::{Found, ProjectDocument, ProjectFilter, ProjectStats};
+use projections::{Ahead, Current, Found, LastChange, ProjectDocument, ProjectFilter, ProjectStats, Views};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 use crate::answer::Answer;
 use crate::app::{App, in_time};
 use crate::call::{BodyKind, Call, Input, Parts};
-use crate::command::Outcome;
+use crate::command::Refusal;
 use crate::etag::Etag;
 use crate::fields::Fields;
 use crate::limits::PREFIX;
@@ -325,29 +325,19 @@ impl Input for ById {
     responses((status = 201, description = "The project", body = ProjectDetail)))]
 async fn create(State(app): State<App>, call: Call<Create>) -> Result<Answer, Problem> {
     let owner = call.caller.account_id;
-    // Repeated under an idempotency key the command has its first id, and so the same project.
     let context = call.envelope.command(&call.caller, "create-project");
-    let id = if call.envelope.has_idempotency_key() {
-        ProjectId::from_uuid(uuid::Uuid::new_v5(&context.command_id, b"project"))
-    } else {
-        ProjectId::generate()
-    };
-    let header = call.input.header;
-    let outcome = app
-        .execute(context, move |session: &mut Session| {
-            let header = header.clone();
-            async move {
-                session.load::<Project>(id.as_uuid()).await?;
-                session.handle::<Project>(id.as_uuid(), owner, ProjectCommand::Create { owner, header })?;
-                Ok(())
-            }
-            .boxed()
-        })
-        .await?;
-    let (position, replayed) = settled(&app, owner, &outcome).await;
-    let (detail, etag, seen) = detail_after_write(&app, owner, id).await?;
-    let location = format!("{PREFIX}/projects/{id}");
-    Ok(Answer::created(&location, &detail)?.etag(&etag).position(position.or(seen)).replayed(replayed))
+    let (id, header, views) = (ProjectId::generate(), call.input.header, app.views().clone());
+    app.write(context, move |session: &mut Session| {
+        let (header, views) = (header.clone(), views.clone());
+        async move {
+            session.load::<Project>(id.as_uuid()).await?;
+            session.handle::<Project>(id.as_uuid(), owner, ProjectCommand::Create { owner, header })?;
+            let (detail, version, changed) = detail_ahead(&views, session, owner, id).await?;
+            Ok(Answer::created(&format!("{PREFIX}/projects/{id}"), &detail)?.leaves(version, changed))
+        }
+        .boxed()
+    })
+    .await
 }
 
 /// The own projects
@@ -439,8 +429,11 @@ async fn show(State(app): State<App>, call: Call<ById>) -> Result<Answer, Proble
     let reader = app.reader(&call.caller, &call.envelope)?;
     let (found, position) = in_time(app.views().project_detail(&reader, call.input.0).await?, &reader)?;
     let Found { document, position: changed_at } = found.ok_or(catalogue::PROJECT_NOT_FOUND)?;
-    let (detail, etag) = detail(&app, document, Some(changed_at));
-    Ok(Answer::ok(&detail)?.etag(&etag).position(Some(position)).unless_known(&call.envelope, &etag))
+    let etag = Etag::resource(document.project.header_version, Some(changed_at), app.store().epoch());
+    Ok(Answer::ok(&ProjectDetail::from(document))?
+        .etag(&etag)
+        .position(Some(position))
+        .unless_known(&call.envelope, &etag))
 }
 
 /// Change a project
@@ -451,24 +444,22 @@ async fn change(State(app): State<App>, call: Call<Change>) -> Result<Answer, Pr
     let expected = call.envelope.expected_version();
     let context = call.envelope.command(&call.caller, "change-project");
     let Change { id, patch, status } = call.input;
-    let outcome = app
-        .execute(context, move |session: &mut Session| {
-            let command = ProjectCommand::Change { by: owner, patch: patch.clone(), status, expected };
-            async move {
-                session.load::<Project>(id.as_uuid()).await?;
-                session.handle::<Project>(id.as_uuid(), owner, command)?;
-                Ok(())
-            }
-            .boxed()
-        })
-        .await;
-    let outcome = match outcome {
-        Ok(outcome) => outcome,
-        Err(problem) => return Err(explained(&app, problem, (owner, id, Part::Header), expected).await),
-    };
-    let (position, replayed) = settled(&app, owner, &outcome).await;
-    let (detail, etag, seen) = detail_after_write(&app, owner, id).await?;
-    Ok(Answer::ok(&detail)?.etag(&etag).position(position.or(seen)).replayed(replayed))
+    let views = app.views().clone();
+    let written = app.write(context, move |session: &mut Session| {
+        let command = ProjectCommand::Change { by: owner, patch: patch.clone(), status, expected };
+        let views = views.clone();
+        async move {
+            session.load::<Project>(id.as_uuid()).await?;
+            session.handle::<Project>(id.as_uuid(), owner, command)?;
+            let (detail, version, changed) = detail_ahead(&views, session, owner, id).await?;
+            Ok(Answer::ok(&detail)?.leaves(version, changed))
+        }
+        .boxed()
+    });
+    match written.await {
+        Err(problem) => Err(explained(&app, problem, (owner, id, Part::Header), expected).await),
+        answered => answered,
+    }
 }
 
 /// Delete a project with everything in it
@@ -479,58 +470,49 @@ async fn delete(State(app): State<App>, call: Call<ById>) -> Result<Answer, Prob
     let expected = call.envelope.expected_version();
     let context = call.envelope.command(&call.caller, "delete-project");
     let id = call.input.0;
-    let outcome = app
-        .execute(context, move |session: &mut Session| {
-            async move {
-                let active = session.load::<Project>(id.as_uuid()).await?.owned_by(owner)?.active;
-                session.handle::<Project>(id.as_uuid(), owner, ProjectCommand::Delete { by: owner, expected })?;
-                if let Some(proposal) = active {
-                    let running = session.load::<Proposal>(proposal.as_uuid()).await?.requested()?.phase;
-                    session.handle::<Proposal>(proposal.as_uuid(), owner, ProposalCommand::Cancel)?;
-                    if running == Phase::Queued {
-                        // No worker will end it, so its place is given back here.
-                        session.claim(Claim::ReleaseAll { kind: JOB_SLOT, holder: proposal.as_uuid() });
-                    }
+    let written = app.write(context, move |session: &mut Session| {
+        async move {
+            let active = session.load::<Project>(id.as_uuid()).await?.owned_by(owner)?.active;
+            session.handle::<Project>(id.as_uuid(), owner, ProjectCommand::Delete { by: owner, expected })?;
+            if let Some(proposal) = active {
+                let running = session.load::<Proposal>(proposal.as_uuid()).await?.requested()?.phase;
+                session.handle::<Proposal>(proposal.as_uuid(), owner, ProposalCommand::Cancel)?;
+                if running == Phase::Queued {
+                    // No worker will end it, so its place is given back here.
+                    session.claim(Claim::ReleaseAll { kind: JOB_SLOT, holder: proposal.as_uuid() });
                 }
-                Ok(())
             }
-            .boxed()
-        })
-        .await;
-    let outcome = match outcome {
-        Ok(outcome) => outcome,
-        Err(problem) => return Err(explained(&app, problem, (owner, id, Part::Header), expected).await),
-    };
-    let (position, replayed) = settled(&app, owner, &outcome).await;
-    Ok(Answer::no_content().position(position).replayed(replayed))
-}
-
-/// The position of a write's last event, once the read models have it, and whether the write was done before.
-pub(crate) async fn settled<T>(app: &App, account: AccountId, outcome: &Outcome<T>) -> (Option<u64>, bool) {
-    match outcome {
-        Outcome::Done(committed) => (app.settle(account, committed).await, false),
-        Outcome::Repeated(_) => (None, true),
+            Ok(Answer::no_content())
+        }
+        .boxed()
+    });
+    match written.await {
+        Err(problem) => Err(explained(&app, problem, (owner, id, Part::Header), expected).await),
+        answered => answered,
     }
 }
 
-/// The project as a write leaves it, however far behind the read models are, and the position of the last event in it.
-async fn detail_after_write(
-    app: &App,
+/// The project as a write leaves it, however far behind the read models are, with its version and its last change.
+async fn detail_ahead(
+    views: &Views,
+    session: &mut Session,
     owner: AccountId,
     id: ProjectId,
-) -> Result<(ProjectDetail, Etag, Option<u64>), Problem> {
-    let current = app.views().current_project_detail(owner, id).await?.ok_or(catalogue::PROJECT_NOT_FOUND)?;
-    let (detail, etag) = detail(app, current.value, current.position);
-    Ok((detail, etag, current.position))
+) -> Result<(ProjectDetail, u64, LastChange), Refusal> {
+    let (mut reading, decided) = session.reading().await?;
+    let current = views.project_detail_ahead(Ahead::of(&mut reading, &decided), owner, id).await?;
+    let Current { value, changed } = current.ok_or(ProjectRefusal::NotFound)?;
+    let version = value.project.header_version;
+    Ok((value.into(), version, changed))
 }
 
-fn detail(app: &App, found: projections::ProjectDetail, changed_at: Option<u64>) -> (ProjectDetail, Etag) {
-    let etag = Etag::resource(found.project.header_version, changed_at, app.store().epoch());
-    let detail = ProjectDetail {
-        completeness: found.project.completeness.into(),
-        proposals: found.proposals.into_iter().map(ProposalView::from).collect(),
-        timeline: found.timeline.into_iter().map(EntryView::from).collect(),
-        summary: found.project.into(),
-    };
-    (detail, etag)
+impl From<projections::ProjectDetail> for ProjectDetail {
+    fn from(found: projections::ProjectDetail) -> Self {
+        Self {
+            completeness: found.project.completeness.into(),
+            proposals: found.proposals.into_iter().map(ProposalView::from).collect(),
+            timeline: found.timeline.into_iter().map(EntryView::from).collect(),
+            summary: found.project.into(),
+        }
+    }
 }

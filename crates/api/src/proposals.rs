@@ -18,8 +18,8 @@ use crate::app::{App, in_time};
 use crate::call::{Call, Input, Parts};
 use crate::cursor::{self, Place};
 use crate::etag::Etag;
+use crate::precondition::{Part, explained};
 use crate::problem::{Problem, catalogue};
-use crate::projects::settled;
 
 const TAG: &str = "Proposals";
 /// Who signs what the process writes.
@@ -176,24 +176,24 @@ async fn delete(State(app): State<App>, call: Call<ById>) -> Result<Answer, Prob
         Some(expected) => stale(&app, &app.reader(&call.caller, &call.envelope)?, project, id, expected).await?,
         None => None,
     };
-    let outcome = app
-        .execute(context, move |session: &mut Session| {
-            async move {
-                let open = session.load::<Project>(project.as_uuid()).await?.owned_by(by)?;
-                if let Some(current) = stale
-                    && open.proposals.contains(&id)
-                {
-                    return Err(ProjectRefusal::Stale { current }.into());
-                }
-                let command = ProjectCommand::DeleteProposal { by, proposal: id };
-                session.handle::<Project>(project.as_uuid(), by, command)?;
-                Ok(())
+    let written = app.write(context, move |session: &mut Session| {
+        async move {
+            let open = session.load::<Project>(project.as_uuid()).await?.owned_by(by)?;
+            if let Some(current) = stale
+                && open.proposals.contains(&id)
+            {
+                return Err(ProjectRefusal::Stale { current }.into());
             }
-            .boxed()
-        })
-        .await?;
-    let (position, replayed) = settled(&app, by, &outcome).await;
-    Ok(Answer::no_content().position(position).replayed(replayed))
+            let command = ProjectCommand::DeleteProposal { by, proposal: id };
+            session.handle::<Project>(project.as_uuid(), by, command)?;
+            Ok(Answer::no_content())
+        }
+        .boxed()
+    });
+    match written.await {
+        Err(problem) => Err(explained(&app, problem, (by, project, Part::Proposal(id)), expected).await),
+        answered => answered,
+    }
 }
 
 /// The version that a proposal has, if it is another one than `expected`. Nothing but its deletion changes a proposal, so

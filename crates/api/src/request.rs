@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use eventstore::CommandContext;
 use http::header::{HeaderMap, HeaderName, ORIGIN, USER_AGENT};
 use http::{Extensions, Method};
 use tokio::time::Instant;
@@ -42,6 +43,8 @@ pub struct RequestInfo {
     route: OnceLock<String>,
     /// What the answer says about limits, once that is known.
     verdict: Mutex<Option<Verdict>>,
+    /// The command it gives, if it came with an idempotency key, once that is known.
+    repeatable: OnceLock<CommandContext>,
 }
 
 /// Whose page sent a request.
@@ -70,6 +73,7 @@ impl RequestInfo {
             started,
             route: OnceLock::new(),
             verdict: Mutex::new(None),
+            repeatable: OnceLock::new(),
         }
     }
 
@@ -99,6 +103,15 @@ impl RequestInfo {
 
     pub(crate) fn verdict(&self) -> Option<Verdict> {
         *self.verdict.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The command that it gives, if it came with an idempotency key.
+    pub(crate) fn repeatable(&self) -> Option<&CommandContext> {
+        self.repeatable.get()
+    }
+
+    pub(crate) fn set_repeatable(&self, context: CommandContext) {
+        self.repeatable.get_or_init(|| context);
     }
 
     /// Whom limits are counted for where nobody is signed in: an IPv4 address, or the /64 network of an IPv6 one.

@@ -28,7 +28,8 @@ const HEADERS_READ: usize = 1024;
 /// How long to wait after the system refused a connection, for example for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until `stop` is cancelled, then lets requests that are under way end, at most for `patience`.
+/// Serves until `stop` is cancelled, then lets requests that are under way end and what they have begun, at most for
+/// `patience`.
 ///
 /// Connections speak HTTP/1.1. Others come through a proxy.
 pub async fn serve(listener: TcpListener, front: Front, stop: CancellationToken, patience: Duration) {
@@ -52,7 +53,11 @@ pub async fn serve(listener: TcpListener, front: Front, stop: CancellationToken,
     }
     drop(listener);
     front.app().drain();
-    if tokio::time::timeout(patience, graceful.shutdown()).await.is_err() {
+    let ended = async {
+        graceful.shutdown().await;
+        front.app().finished().await;
+    };
+    if tokio::time::timeout(patience, ended).await.is_err() {
         tracing::warn!("requests that were still under way were cut off");
     }
 }

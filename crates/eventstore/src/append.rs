@@ -2,12 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
+use std::time::Duration;
 
+use domain::AccountId;
 use serde_json::json;
 use sqlx::{PgConnection, Row};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::StoreError;
+use crate::database::STATEMENT_TIMEOUT;
 use crate::failpoint::{self, Point};
 use crate::personal::{FreshKeys, Place, has_clear_marker, seal, seal_bytes};
 use crate::session::{Claim, NewEvent, Session};
@@ -43,6 +47,12 @@ VALUES ($1, $2, $3::json, $4, $5)";
 pub(crate) const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended(t || ':' || id, 0))
 FROM unnest($1::text[], $2::text[]) s(t, id)";
 
+/// Whoever gives a command waits for its end at least so much longer than until its deadline: an attempt that has begun by
+/// then is written within this time, or not at all.
+pub const AFTER_DEADLINE: Duration = Duration::from_secs(5);
+/// Kept free of it, for the commit itself and the way back to the caller.
+const MARGIN: Duration = Duration::from_millis(500);
+
 /// What came of writing.
 pub(crate) enum Outcome {
     /// Written, with the lowest and highest insert order of its events, if there were any.
@@ -57,6 +67,8 @@ pub(crate) enum Outcome {
     Constraint(String),
     /// The connection was lost when the transaction may have been committed already.
     Unknown(StoreError),
+    /// It would have been written so late that nobody could have been told. Nothing was.
+    Late,
     /// Nothing was written.
     Failed(StoreError),
 }
@@ -72,11 +84,16 @@ impl Session {
         if nothing && self.answer.is_none() && self.context.request_hash.is_none() {
             return Outcome::Done(None);
         }
+        if self.context.deadline <= Instant::now() {
+            give_up(self).await;
+            return Outcome::Late;
+        }
         if let Err(error) = failpoint::reach(Point::AppendBefore).await {
             return Outcome::Failed(error.into());
         }
         let mut fresh = FreshKeys::default();
-        let outcome = if self.transaction.is_none() && claims.is_empty() && also.is_empty() && !self.events.is_empty() {
+        let alone = self.transaction.is_none() && claims.is_empty() && also.is_empty() && !self.events.is_empty();
+        let outcome = if alone && STATEMENT_TIMEOUT <= self.left() {
             let store = self.store.clone();
             match store.pool.acquire().await {
                 Ok(mut connection) => {
@@ -99,7 +116,7 @@ impl Session {
 
     async fn write_in_transaction(
         &mut self,
-        mut claims: Vec<Claim>,
+        claims: Vec<Claim>,
         also: Vec<crate::session::Also>,
         fresh: &mut FreshKeys,
     ) -> Outcome {
@@ -110,8 +127,34 @@ impl Session {
                 Err(error) => return Outcome::Failed(error.into()),
             },
         };
+        let outcome = self.write_on(&mut transaction, claims, also, fresh).await;
+        if !matches!(outcome, Outcome::Done(_)) {
+            // Waited for: until it has ended nobody else gets its locks. A broken connection has ended it already.
+            drop(transaction.rollback().await);
+            return outcome;
+        }
+        match transaction.commit().await {
+            Ok(()) => outcome,
+            Err(error) => classify(error.into(), true),
+        }
+    }
+
+    /// Everything that the transaction holds before its commit.
+    async fn write_on(
+        &self,
+        transaction: &mut PgConnection,
+        mut claims: Vec<Claim>,
+        also: Vec<crate::session::Also>,
+        fresh: &mut FreshKeys,
+    ) -> Outcome {
+        let left = self.left();
+        if left < STATEMENT_TIMEOUT
+            && let Err(error) = bound_statements(transaction, left).await
+        {
+            return Outcome::Failed(error.into());
+        }
         // The append comes first: it never waits, and a claim must not be refused on outdated streams.
-        let written = match self.append(&mut transaction, fresh).await {
+        let written = match self.append(transaction, fresh).await {
             Ok(outcome @ Outcome::Done(_)) => outcome,
             Ok(outcome) => return outcome,
             Err(error) => return classify(error, false),
@@ -119,30 +162,33 @@ impl Session {
         // In one order, so that two commands do not wait for each other's claims.
         claims.sort_by(|a, b| a.order().cmp(&b.order()));
         for claim in claims {
-            match claim.write(&mut transaction).await {
+            match claim.write(transaction).await {
                 Ok(true) => (),
                 Ok(false) => return Outcome::Claimed(claim.kind()),
                 Err(error) => return classify(error.into(), false),
             }
         }
         for write in also {
-            if let Err(error) = write(&mut transaction).await {
+            if let Err(error) = write(transaction).await {
                 return classify(error.into(), false);
             }
         }
         if let Err(error) = failpoint::reach(Point::AppendUncommitted).await {
             return Outcome::Failed(error.into());
         }
-        match transaction.commit().await {
-            Ok(()) => written,
-            Err(error) => classify(error.into(), true),
-        }
+        if self.left().is_zero() { Outcome::Late } else { written }
+    }
+
+    /// How long something may still be written: the caller hears of a failure right after that.
+    fn left(&self) -> Duration {
+        (self.context.deadline + AFTER_DEADLINE - MARGIN).saturating_duration_since(Instant::now())
     }
 
     /// The events and the receipt.
     async fn append(&self, connection: &mut PgConnection, fresh: &mut FreshKeys) -> Result<Outcome, StoreError> {
         let context = &self.context;
         let actor = context.actor.id;
+        let subject = context.actor.as_account().map_or(Uuid::nil(), AccountId::as_uuid);
         let answer = self.sealed_answer(connection, fresh).await?;
         let outcome = self.receipt();
         if self.events.is_empty() {
@@ -150,7 +196,7 @@ impl Session {
                 .bind(context.command_id)
                 .bind(context.request_hash.as_ref().map(<[u8; 32]>::as_slice))
                 .bind(outcome)
-                .bind(actor)
+                .bind(subject)
                 .bind(answer)
                 .execute(connection)
                 .await?;
@@ -183,7 +229,7 @@ impl Session {
             .bind(context.command_id)
             .bind(context.request_hash.as_ref().map(<[u8; 32]>::as_slice))
             .bind(outcome)
-            .bind(actor)
+            .bind(subject)
             .bind(answer)
             .fetch_one(connection)
             .await?;
@@ -216,17 +262,21 @@ impl Session {
         Ok(value.to_string())
     }
 
-    /// The answer to keep, sealed for the acting account; none if its key was destroyed.
+    /// The answer to keep, sealed for the acting account, or for the store where no account acts; none if the account's
+    /// key was destroyed.
     async fn sealed_answer(
         &self,
         connection: &mut PgConnection,
         fresh: &mut FreshKeys,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        let (Some(answer), Some(account)) = (&self.answer, self.context.actor.as_account()) else {
+        let Some(answer) = &self.answer else {
             return Ok(None);
         };
-        let key = self.store.keys.for_sealing(connection, account.as_uuid(), fresh).await?;
-        Ok(key.map(|key| seal_bytes(&key, answer.to_string().as_bytes(), &answer_place(self.context.command_id))))
+        let key = match self.context.actor.as_account() {
+            Some(account) => self.store.keys.for_sealing(connection, account.as_uuid(), fresh).await?,
+            None => Some(self.store.own_key),
+        };
+        Ok(key.map(|key| seal_bytes(&key, answer, &answer_place(self.context.command_id))))
     }
 
     /// The streams appended to: type, id, first and last sequence.
@@ -239,6 +289,15 @@ impl Session {
             .collect();
         json!({"streams": streams}).to_string()
     }
+}
+
+/// No statement of this transaction runs longer from now on.
+async fn bound_statements(transaction: &mut PgConnection, longest: Duration) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT set_config('statement_timeout', $1, true)")
+        .bind(longest.as_millis().max(1).to_string())
+        .execute(transaction)
+        .await?;
+    Ok(())
 }
 
 /// What a stored answer opens with.

@@ -6,6 +6,9 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 
+/// How long one statement may run, unless an operator says otherwise.
+pub(crate) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// How to reach the database.
 #[derive(Clone)]
 pub struct Settings {
@@ -17,7 +20,7 @@ pub struct Settings {
     pub command_permits: usize,
     /// How long to wait for a connection from the pool.
     pub acquire_timeout: Duration,
-    /// How long one statement may run.
+    /// How long one statement may run: 15 s at most, since a command counts on that.
     pub statement_timeout: Duration,
 }
 
@@ -30,7 +33,7 @@ impl Settings {
             max_connections: 16,
             command_permits: 64,
             acquire_timeout: Duration::from_secs(5),
-            statement_timeout: Duration::from_secs(15),
+            statement_timeout: STATEMENT_TIMEOUT,
         }
     }
 }

@@ -4,23 +4,22 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use domain::{Actor, Recorded, Role, StreamKey};
 use futures::future::BoxFuture;
 use metrics::{counter, histogram};
-use serde_json::Value;
-use sqlx::{Postgres, Row, Transaction};
+use sqlx::{Postgres, Transaction};
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, warn};
 use uuid::Uuid;
 
-use crate::append::{LOCK, Outcome, answer_place, give_up};
-use crate::personal::open_bytes;
+use crate::append::{LOCK, Outcome, give_up};
+use crate::keyed;
 use crate::session::NewEvent;
 use crate::{Session, Store, StoreError};
 
-/// How long a command waits for the locks of its streams, from its first conflict on.
-const LOCK_WAIT: Duration = Duration::from_secs(5);
+/// How long a command waits for the locks of its streams, from its first conflict on. Long enough for a queue of people
+/// who type into one large sheet, which must refuse nobody.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
 /// How long a command waits for a permit to start.
 const PERMIT_WAIT: Duration = Duration::from_secs(2);
 /// How soon a database that does not answer is asked again.
@@ -45,9 +44,10 @@ pub struct CommandContext {
     pub request_id: Option<String>,
     /// The trace, in the form of the W3C header of that name.
     pub traceparent: Option<String>,
-    /// Digest of the request, if it came with an idempotency key: then even no event leaves a receipt.
+    /// Digest of the request, if it came with an idempotency key: then even no event leaves a receipt, and no two
+    /// attempts at the command run at the same time.
     pub request_hash: Option<[u8; 32]>,
-    /// No attempt starts later.
+    /// No attempt starts later, and none is written later than [`crate::AFTER_DEADLINE`] after it.
     pub deadline: Instant,
     /// The command's name in metrics.
     pub name: &'static str,
@@ -77,6 +77,9 @@ pub enum ExecuteError<E> {
     /// A receipt of this command id exists: see [`Store::receipt`].
     #[error("the command was carried out before")]
     AlreadyDone,
+    /// The same command, given with an idempotency key, is being carried out.
+    #[error("the command is being carried out")]
+    InProgress,
     /// Somebody else holds what was claimed.
     #[error("the {0} is taken")]
     Claimed(&'static str),
@@ -103,6 +106,7 @@ impl<E> ExecuteError<E> {
         match self {
             Self::Refused(_) => "refused",
             Self::AlreadyDone => "repeated",
+            Self::InProgress => "in-progress",
             Self::Claimed(_) => "claimed",
             Self::Constraint(_) => "constraint",
             Self::Contended => "contended",
@@ -111,19 +115,6 @@ impl<E> ExecuteError<E> {
             Self::Store(_) => "failed",
         }
     }
-}
-
-/// What a command left behind.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Receipt {
-    /// The digest of its request, if it had one.
-    pub request_hash: Option<[u8; 32]>,
-    /// The streams it appended to, with first and last sequence.
-    pub streams: Vec<(StreamKey, u64, u64)>,
-    /// The answer kept by [`Session::answer`]; none once the account's key is destroyed.
-    pub answer: Option<Value>,
-    /// When.
-    pub recorded_at: DateTime<Utc>,
 }
 
 impl Store {
@@ -160,6 +151,10 @@ impl Store {
         T: Send + 'static,
         E: Send + 'static,
     {
+        let turn = match context.request_hash {
+            Some(_) => Some(self.0.keyed.enter(context.command_id).ok_or(ExecuteError::InProgress)?),
+            None => None,
+        };
         let patience = context.deadline.min(Instant::now() + PERMIT_WAIT);
         let permit = timeout_at(patience, Arc::clone(&self.0.commands).acquire_owned())
             .await
@@ -168,7 +163,7 @@ impl Store {
             .ok_or(ExecuteError::Overloaded)?;
         let store = self.clone();
         let task = async move {
-            let _permit = permit;
+            let (_permit, _turn) = (permit, turn);
             store.run(Arc::new(context), operation).await
         };
         let running = self.0.running.spawn(task.in_current_span());
@@ -183,7 +178,15 @@ impl Store {
             return Err(ExecuteError::Deadline);
         }
         let mut lost = None;
-        let session = Session::new(Arc::clone(&self.0), Arc::clone(&context), None);
+        let first = match context.request_hash {
+            Some(_) => {
+                let mut transaction = self.0.pool.begin().await.map_err(StoreError::from)?;
+                self.claim_turn(&context, &mut transaction).await?;
+                Some(transaction)
+            }
+            None => None,
+        };
+        let session = Session::new(Arc::clone(&self.0), Arc::clone(&context), first);
         let mut seen = match self.resolved(self.attempt(session, &operation).await, &mut lost).await? {
             Attempt::Done(committed) => return Ok(committed),
             Attempt::Again(streams) => streams,
@@ -195,9 +198,10 @@ impl Store {
             let Some(_turn) = self.0.queues.turn(&seen, until).await else {
                 return Err(ExecuteError::Contended);
             };
-            let Some(locked) = self.lock(&seen, until).await? else {
+            let Some(mut locked) = self.lock(&seen, until).await? else {
                 return Err(ExecuteError::Contended);
             };
+            self.claim_turn(&context, &mut locked).await?;
             if context.deadline <= Instant::now() {
                 return Err(ExecuteError::Deadline);
             }
@@ -209,6 +213,18 @@ impl Store {
             }
         }
         Err(ExecuteError::Contended)
+    }
+
+    /// In the transaction of an attempt at a command with a key: no other instance may be at one meanwhile.
+    async fn claim_turn<E>(
+        &self,
+        context: &CommandContext,
+        transaction: &mut Transaction<'static, Postgres>,
+    ) -> Result<(), ExecuteError<E>> {
+        if context.request_hash.is_none() || keyed::claim(transaction, context.command_id).await? {
+            return Ok(());
+        }
+        Err(ExecuteError::InProgress)
     }
 
     /// Finds out what became of an attempt whose commit got no answer, and remembers it: should it turn out to have
@@ -287,6 +303,7 @@ impl Store {
             Outcome::AlreadyDone => return Err(ExecuteError::AlreadyDone),
             Outcome::Claimed(kind) => return Err(ExecuteError::Claimed(kind)),
             Outcome::Constraint(name) => return Err(ExecuteError::Constraint(name)),
+            Outcome::Late => return Err(ExecuteError::Deadline),
             Outcome::Failed(error) => return Err(ExecuteError::Store(error)),
             // Without events there is nothing to find it by; a repetition of the command does no harm.
             Outcome::Unknown(error) if session.events.is_empty() => return Err(ExecuteError::Store(error)),
@@ -332,44 +349,6 @@ impl Store {
         .await?;
         Ok(first.zip(last))
     }
-
-    /// What the command `id` left behind; `None` if it had no effect so far, or its receipt is no longer kept.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] if the database fails or the receipt cannot be read.
-    pub async fn receipt(&self, command_id: Uuid) -> Result<Option<Receipt>, StoreError> {
-        let mut connection = self.0.pool.acquire().await?;
-        let row = sqlx::query(
-            "SELECT request_hash, outcome, subject, answer, recorded_at FROM es.command_receipts WHERE command_id = $1",
-        )
-        .bind(command_id)
-        .fetch_optional(&mut *connection)
-        .await?;
-        let Some(row) = row else {
-            return Ok(None);
-        };
-        let outcome: Value = row.try_get("outcome")?;
-        let subject: Uuid = row.try_get("subject")?;
-        let answer = match row.try_get::<Option<Vec<u8>>, _>("answer")? {
-            None => None,
-            Some(sealed) => self
-                .0
-                .keys
-                .ring(&mut connection, [subject])
-                .await?
-                .get(subject)
-                .and_then(|key| open_bytes(key, &sealed, &answer_place(command_id)))
-                .and_then(|clear| serde_json::from_slice(&clear).ok()),
-        };
-        let hash: Option<Vec<u8>> = row.try_get("request_hash")?;
-        Ok(Some(Receipt {
-            request_hash: hash.and_then(|hash| hash.try_into().ok()),
-            streams: outcome["streams"].as_array().into_iter().flatten().filter_map(appended).collect(),
-            answer,
-            recorded_at: row.try_get("recorded_at")?,
-        }))
-    }
 }
 
 /// What came of one attempt that was not refused.
@@ -391,9 +370,4 @@ impl<T> Committed<T> {
             last_insert_order: orders.map(|(_, last)| last),
         }
     }
-}
-
-fn appended(stream: &Value) -> Option<(StreamKey, u64, u64)> {
-    let key = crate::decode::stream_key(stream["type"].as_str()?, stream["id"].as_str()?)?;
-    Some((key, stream["from"].as_u64()?, stream["to"].as_u64()?))
 }

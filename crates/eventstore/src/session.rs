@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -10,7 +11,6 @@ use cqrs_es::event_sink::EventSink;
 use domain::{AccountId, Metadata, Recorded, StreamKey};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use serde_json::Value;
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres, Transaction};
 use tokio::task::coop::unconstrained;
@@ -69,15 +69,52 @@ pub struct Session {
     pub(crate) store: Arc<Inner>,
     pub(crate) context: Arc<CommandContext>,
     pub(crate) now: DateTime<Utc>,
-    /// The transaction that holds the streams' locks, in an attempt that waited for them.
+    /// The transaction of an attempt that waited for its streams' locks, or that has a turn of its own.
     pub(crate) transaction: Option<Transaction<'static, Postgres>>,
     pub(crate) streams: BTreeMap<StreamKey, Stream>,
     pub(crate) events: Vec<NewEvent>,
     pub(crate) claims: Vec<Claim>,
     pub(crate) also: Mutex<Vec<Also>>,
-    pub(crate) answer: Option<Value>,
+    pub(crate) answer: Option<Vec<u8>>,
     /// What ended the attempt, whatever the operation made of it.
     pub(crate) failure: Option<StoreError>,
+}
+
+/// A connection to read with in an attempt. It is the attempt's own if that has one: waiting for another while holding
+/// one could take for ever.
+pub enum Reading<'s> {
+    /// That of the attempt's transaction.
+    Attempt(&'s mut PgConnection),
+    /// One of the pool.
+    Pooled(PoolConnection<Postgres>),
+}
+
+impl Reading<'_> {
+    /// Whether it is in the attempt's transaction.
+    #[must_use]
+    pub const fn in_transaction(&self) -> bool {
+        matches!(self, Self::Attempt(_))
+    }
+}
+
+impl Deref for Reading<'_> {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        match self {
+            Self::Attempt(connection) => connection,
+            Self::Pooled(connection) => connection,
+        }
+    }
+}
+
+impl DerefMut for Reading<'_> {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        match self {
+            Self::Attempt(connection) => connection,
+            Self::Pooled(connection) => connection,
+        }
+    }
 }
 
 /// One stream of the attempt: as loaded, and with what was decided since.
@@ -250,9 +287,32 @@ impl Session {
         self.also.get_mut().unwrap_or_else(PoisonError::into_inner).push(Box::new(write));
     }
 
-    /// Keeps `answer` with the receipt, sealed with the key of the acting account, for a repetition of the command.
-    pub fn answer(&mut self, answer: Value) {
+    /// Keeps `answer` with the receipt for a repetition of the command, sealed with the key of the acting account. Where
+    /// no account acts, the store's own key seals it: then it must hold nothing personal.
+    pub fn answer(&mut self, answer: Vec<u8>) {
         self.answer = Some(answer);
+    }
+
+    /// A connection to read other tables with, and the events decided so far in the order in which they will be stored.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`] if there is no connection to be had. It ends the attempt.
+    pub async fn reading(&mut self) -> Result<(Reading<'_>, Vec<&Recorded>), StoreError> {
+        let reading = match &mut self.transaction {
+            Some(transaction) => Reading::Attempt(transaction),
+            None => match self.store.pool.acquire().await {
+                Ok(connection) => Reading::Pooled(connection),
+                Err(error) => {
+                    let error = StoreError::from(error);
+                    self.failure = Some(error.clone());
+                    return Err(error);
+                }
+            },
+        };
+        let mut decided: Vec<&Recorded> = self.events.iter().map(|event| &event.recorded).collect();
+        decided.sort_by_key(|event| (event.stream, event.sequence));
+        Ok((reading, decided))
     }
 
     /// The time of this attempt: every event of it has this one.

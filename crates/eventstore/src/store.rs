@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::decode::{self, EVENT_COLUMNS, StoredEvent};
+use crate::keyed::Keyed;
 use crate::personal::{FreshKeys, KeyRing, SubjectKeys};
 use crate::queue::Queues;
 use crate::sequencer::Sequencer;
@@ -36,11 +37,12 @@ pub(crate) struct Inner {
     store_id: Uuid,
     epoch: u32,
     pub(crate) keys: SubjectKeys,
-    /// For snapshots of streams without personal values.
+    /// For snapshots of streams without personal values, and answers to whoever is not signed in.
     pub(crate) own_key: [u8; 32],
     pub(crate) signals: Signals,
     pub(crate) sequencer: Sequencer,
     pub(crate) queues: Queues,
+    pub(crate) keyed: Keyed,
     pub(crate) commands: Arc<Semaphore>,
     pub(crate) snapshots: Arc<Semaphore>,
     pub(crate) running: TaskTracker,
@@ -98,6 +100,7 @@ impl Store {
             signals,
             sequencer,
             queues: Queues::default(),
+            keyed: Keyed::default(),
             commands: Arc::new(Semaphore::new(command_permits)),
             snapshots: Arc::new(Semaphore::new(SNAPSHOT_PERMITS)),
             running: TaskTracker::new(),

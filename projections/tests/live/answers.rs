@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use domain::project::{HeaderPatch, Status};
 use domain::proposal::FailureCode;
 use domain::{AccountId, ProjectCommand, ProjectId};
-use projections::{Page, ProjectDetail, ProjectFilter, ProposalStatus, Reader, Runner};
+use projections::{Ahead, Page, ProjectDetail, ProjectFilter, ProposalStatus, Reader, Runner};
 use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -71,9 +71,9 @@ async fn same_before_and_after(world: &World, project: ProjectId) {
     let read_data = world.views.project_data(&world.ana(), project).await.unwrap().value.unwrap();
     let again = world.views.current_project_detail(world.ana, project).await.unwrap().unwrap();
     assert_eq!(unsequenced.value, read.document);
-    assert_eq!((current.value, current.position), (read.document.clone(), Some(read.position)));
-    assert_eq!((again.value, again.position), (read.document, Some(read.position)));
-    assert_eq!((data.value, data.position), (read_data.document, Some(read_data.position)));
+    assert_eq!((current.value, current.changed.position()), (read.document.clone(), Some(read.position)));
+    assert_eq!((again.value, again.changed.position()), (read.document, Some(read.position)));
+    assert_eq!((data.value, data.changed.position()), (read_data.document, Some(read_data.position)));
 }
 
 #[tokio::test]
@@ -284,7 +284,9 @@ async fn pages_of_the_timeline_and_of_proposals_follow_each_other_without_gap_or
 #[tokio::test]
 async fn an_account_is_there_at_once_and_its_address_by_its_id() {
     let world = World::new().await;
-    let current = world.views.current_account(world.ana).await.unwrap().unwrap().value;
+    let mut connection = world.store.pool().acquire().await.unwrap();
+    let current = world.views.account_ahead(Ahead::nothing(&mut connection), world.ana).await;
+    let current = current.unwrap().unwrap().value;
     assert_eq!((current.email.as_str(), current.version, current.is_active), ("ana.torres@example.com", 1, true));
     assert!(world.views.account(&world.ana(), world.ana).await.unwrap().value.is_none());
     world.catch_up().await;

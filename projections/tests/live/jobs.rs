@@ -23,7 +23,7 @@ async fn a_job_is_found_and_moves_on_while_nothing_is_projected() {
         if stage == Stage::Costs {
             world.catch_up().await;
             let stored = job().await;
-            assert_eq!((stored.job, stored.position), (begun.job, Some(world.store.head().await.unwrap())));
+            assert_eq!((stored.job, stored.changed.position()), (begun.job, Some(world.store.head().await.unwrap())));
         }
         if stage != Stage::Publish {
             world.finish(proposal, stage).await;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use domain::ProjectId;
 use projections::{
-    GenerationState, Page, ProjectFilter, Reader, RebuildError, Runner, Views, generations, names, rebuild, rollback,
-    verify,
+    Ahead, GenerationState, Page, ProjectFilter, Reader, RebuildError, Runner, Views, generations, names, rebuild,
+    rollback, verify,
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -56,7 +56,9 @@ async fn read(world: &World, views: &Views, project: ProjectId, stop: &AtomicBoo
         for job in views.jobs(&reader, None, None, Page::first(5)).await.unwrap().value.0 {
             assert!(views.job(world.ana, job.document.proposal).await.unwrap().is_some());
         }
-        assert!(views.current_account(world.ana).await.unwrap().is_some());
+        let mut connection = world.store.pool().acquire().await.unwrap();
+        assert!(views.account_ahead(Ahead::nothing(&mut connection), world.ana).await.unwrap().is_some());
+        drop(connection);
         assert_eq!(views.emails(&[world.ana]).await.unwrap().len(), 1);
         reads.fetch_add(1, Ordering::SeqCst);
     }

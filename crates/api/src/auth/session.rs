@@ -16,7 +16,7 @@ use super::{LONGEST_PASSWORD, TAG};
 use crate::answer::Answer;
 use crate::app::App;
 use crate::call::{BodyKind, COOKIE, Envelope, Input, OpenCall, Parts, bearer, cookie_value};
-use crate::command::{Outcome, Refusal};
+use crate::command::Refusal;
 use crate::problem::{Problem, catalogue};
 use crate::request::Origin;
 
@@ -37,6 +37,7 @@ pub struct SignIn {
 
 impl Input for SignIn {
     const BODY: BodyKind = BodyKind::Form;
+    const REPEATABLE: bool = false;
 
     fn read(parts: &Parts<'_>) -> Option<Self> {
         let username = parts.body.text("username", 1..=super::email::MAX_CHARACTERS).required();
@@ -81,7 +82,7 @@ async fn login(State(app): State<App>, call: OpenCall<SignIn>) -> Result<Answer,
     let command = AccountCommand::StartSession { session: session.id, origin: origin(&client) };
     let row = prepared.clone();
     let context = once(envelope.command_by(Actor::account(account), credential.roles, "start-session"));
-    let outcome = app
+    let committed = app
         .execute(context, move |session| {
             let (command, row) = (command.clone(), row.clone());
             Box::pin(async move {
@@ -92,10 +93,7 @@ async fn login(State(app): State<App>, call: OpenCall<SignIn>) -> Result<Answer,
             })
         })
         .await?;
-    let position = match outcome {
-        Outcome::Done(committed) => app.settle(account, &committed).await,
-        Outcome::Repeated(_) => None,
-    };
+    let position = app.settle(account, &committed).await;
     let token = Token {
         access_token: session.access_token,
         token_type: "bearer",
@@ -129,17 +127,28 @@ async fn verified(
     let account = credential.account_id;
     let command = AccountCommand::RefuseSignIn { origin: origin(&client(envelope)) };
     let context = once(envelope.command_by(Actor::SYSTEM, vec![], "refuse-sign-in"));
-    // Nobody waits for this: else a known account would take longer to refuse than an unknown one.
-    let app = app.clone();
-    tokio::spawn(async move { record(&app, account, context, command).await });
+    // No answer waits for this: else a known account would take longer to refuse than an unknown one.
+    let recording = app.clone();
+    app.do_beside(async move { record(&recording, account, context, command).await });
     Ok(None)
+}
+
+/// Signing out takes nothing. It is always answered with 204, whatever was sent under the same idempotency key before.
+struct SignOut;
+
+impl Input for SignOut {
+    const REPEATABLE: bool = false;
+
+    fn read(_: &Parts<'_>) -> Option<Self> {
+        Some(Self)
+    }
 }
 
 /// Sign out
 ///
 /// Always 204, whatever token or cookie is sent, or none.
 #[utoipa::path(post, path = "/auth/jwt/logout", tag = TAG, responses((status = 204, description = "Signed out")))]
-async fn logout(State(app): State<App>, call: OpenCall) -> Answer {
+async fn logout(State(app): State<App>, call: OpenCall<SignOut>) -> Answer {
     let envelope = call.envelope;
     let headers = &envelope.headers;
     if let Some(session) = bearer(headers).and_then(|token| app.sessions().read_bearer(token)) {
@@ -203,9 +212,9 @@ async fn record(app: &App, account: AccountId, context: CommandContext, command:
     }
 }
 
-/// The command under an id of its own: here an idempotency key is accepted and ignored, since answers hold secrets.
+/// The command under an id of its own: one request may give several.
 fn once(context: CommandContext) -> CommandContext {
-    CommandContext { command_id: Uuid::now_v7(), request_hash: None, ..context }
+    CommandContext { command_id: Uuid::now_v7(), ..context }
 }
 
 fn client(envelope: &Envelope) -> Client {

@@ -55,15 +55,24 @@ impl ReadBody {
     }
 }
 
-pub(super) async fn read(app: &App, headers: &HeaderMap, body: Body, kind: BodyKind) -> Result<ReadBody, Problem> {
+/// Reads a body of this kind. One that the route does not look at is read only if it has to be told from others.
+pub(super) async fn read(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+    kind: BodyKind,
+    always: bool,
+) -> Result<ReadBody, Problem> {
     let limit = match kind {
-        BodyKind::None => return Ok(ReadBody { members: Map::new(), sha256: [0; 32], form: false, fault: None }),
-        BodyKind::Json | BodyKind::Form => app.config().body_limit,
+        BodyKind::None if !always => {
+            return Ok(ReadBody { members: Map::new(), sha256: [0; 32], form: false, fault: None });
+        }
+        BodyKind::None | BodyKind::Json | BodyKind::Form => app.config().body_limit,
         BodyKind::Data => app.config().data_limit,
     };
     let bytes = collect(headers, body, limit, app.config().body_stall).await?;
     let sha256 = Sha256::digest(&bytes).into();
-    if bytes.is_empty() {
+    if bytes.is_empty() || kind == BodyKind::None {
         return Ok(ReadBody { members: Map::new(), sha256, form: false, fault: None });
     }
     let form = kind == BodyKind::Form && media_type(headers).as_deref() == Some("application/x-www-form-urlencoded");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::OriginalUri;
 use domain::{Actor, Role};
-use eventstore::CommandContext;
+use eventstore::{AFTER_DEADLINE, CommandContext};
 use http::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use http::{Method, Uri};
 use identity::Caller;
@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::app::App;
 use crate::etag::{Etag, NO_VERSION, expected_version};
 use crate::problem::{Fault, FieldError, Problem, catalogue};
 use crate::request::RequestInfo;
@@ -21,8 +22,6 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub(super) const X_MIN_POSITION: HeaderName = HeaderName::from_static("x-min-position");
 /// The name space of the ids of commands that were sent with an idempotency key.
 const COMMANDS: Uuid = Uuid::from_u128(0x5f1c_6a0e_4d7b_4d0c_9b1e_7a35_6f2d_8c41);
-/// No attempt at a command starts later than this after the request.
-const COMMAND_WITHIN: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// Everything around what a call says.
 #[derive(Debug)]
@@ -34,35 +33,43 @@ pub struct Envelope {
     method: Method,
     uri: Uri,
     command_id: Uuid,
-    request_hash: [u8; 32],
+    /// Body and query, if the request may be repeated under an idempotency key.
+    request_hash: Option<[u8; 32]>,
     epoch: u32,
     matches_a_lost_state: bool,
+    deadline: Instant,
+}
+
+/// Whether the request came with an idempotency key.
+pub(super) fn has_key(headers: &HeaderMap) -> bool {
+    headers.contains_key(IDEMPOTENCY_KEY)
 }
 
 impl Envelope {
-    pub(super) fn new(parts: http::request::Parts, body: [u8; 32], scope: &str, epoch: u32) -> Result<Self, Problem> {
+    /// Of a request with this digest of its body; its idempotency key counts only within a `scope`.
+    pub(super) fn new(
+        parts: http::request::Parts,
+        body: [u8; 32],
+        scope: Option<&str>,
+        app: &App,
+    ) -> Result<Self, Problem> {
         let info = RequestInfo::of(&parts.extensions);
         // A nested router takes the prefix off the address that handlers see.
         let uri = parts.extensions.get::<OriginalUri>().map_or(parts.uri, |original| original.0.clone());
         let query = uri.query().unwrap_or_default();
-        let command_id = match parts.headers.get(IDEMPOTENCY_KEY) {
-            None => Uuid::now_v7(),
-            Some(key) => {
+        let (command_id, request_hash) = match scope.zip(parts.headers.get(IDEMPOTENCY_KEY)) {
+            None => (Uuid::now_v7(), None),
+            Some((scope, key)) => {
                 let key = idempotency_key(key.as_bytes()).ok_or(catalogue::IDEMPOTENCY_KEY_INVALID)?;
-                Uuid::new_v5(&COMMANDS, format!("{scope} {} {} {key}", parts.method, uri.path()).as_bytes())
+                let name = format!("{scope} {} {} {key}", parts.method, uri.path());
+                let hash = Sha256::new().chain_update(body).chain_update(query).finalize().into();
+                (Uuid::new_v5(&COMMANDS, name.as_bytes()), Some(hash))
             }
         };
-        let request_hash = Sha256::new().chain_update(body).chain_update(query).finalize().into();
-        Ok(Self {
-            info,
-            headers: parts.headers,
-            method: parts.method,
-            uri,
-            command_id,
-            request_hash,
-            epoch,
-            matches_a_lost_state: false,
-        })
+        // An attempt that begins by then is over when the caller is told that the request took too long.
+        let deadline = info.started + app.config().request_timeout.saturating_sub(AFTER_DEADLINE);
+        let (headers, method, epoch) = (parts.headers, parts.method, app.store().epoch());
+        Ok(Self { info, headers, method, uri, command_id, request_hash, epoch, matches_a_lost_state: false, deadline })
     }
 
     /// The same, where `If-Match` may name a state of the resource that was lost with a newer state of the store.
@@ -90,8 +97,8 @@ impl Envelope {
 
     /// Whether the caller gave the request a key by which a repetition is known.
     #[must_use]
-    pub fn has_idempotency_key(&self) -> bool {
-        self.headers.contains_key(IDEMPOTENCY_KEY)
+    pub fn is_repeatable(&self) -> bool {
+        self.request_hash.is_some()
     }
 
     /// The version that the resource must have, if the caller names one with `If-Match`. A tag that is none of ours
@@ -145,8 +152,8 @@ impl Envelope {
             causation_id: None,
             request_id: Some(self.info.id.clone()),
             traceparent: self.info.traceparent.clone(),
-            request_hash: self.has_idempotency_key().then_some(self.request_hash),
-            deadline: self.info.started + COMMAND_WITHIN,
+            request_hash: self.request_hash,
+            deadline: self.deadline,
             name,
         }
     }

@@ -9,6 +9,8 @@ mod data;
 #[cfg(test)]
 mod front;
 #[cfg(test)]
+mod idempotency;
+#[cfg(test)]
 mod jobs;
 #[cfg(test)]
 mod limits;

@@ -9,7 +9,7 @@ use api::{Advice, ApiConfig, App, Front, Limiter, ModelState, Parts, PublicUrl};
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use chrono::TimeDelta;
-use domain::Clock;
+use domain::{AccountId, Clock};
 use eventstore::{MasterKey, Settings, Store};
 use http::{HeaderMap, Method, StatusCode};
 use identity::{Credentials, Lifetimes, Passwords, Secrets, Sessions};
@@ -45,6 +45,7 @@ pub struct Options {
     pub redis_prefix: String,
     pub rate_limits: bool,
     pub projections: bool,
+    pub command_permits: usize,
     pub configure: fn(&mut ApiConfig),
     pub advice: Advice,
 }
@@ -56,6 +57,7 @@ impl Default for Options {
             redis_prefix: String::new(),
             rate_limits: false,
             projections: true,
+            command_permits: 64,
             configure: |_| (),
             advice: Arc::new(|_| vec![]),
         }
@@ -113,6 +115,12 @@ impl Service {
         client
     }
 
+    /// The account of somebody who is signed in.
+    pub async fn account(&self, client: &Client) -> AccountId {
+        let me = client.get("/api/v1/auth/me").send().await;
+        AccountId::from_uuid(me.body["id"].as_str().unwrap().parse().unwrap())
+    }
+
     /// All stored events, as the texts in which they are stored.
     pub async fn stored_events(&self) -> String {
         let pool = PgPool::connect(&self.database_url).await.unwrap();
@@ -134,7 +142,7 @@ async fn instance(url: String, database: Option<TestDatabase>, options: Options)
     let pool = eventstore::connect(&settings).await.unwrap();
     let master = MasterKey::from_base64(MASTER).unwrap();
     let secrets = Secrets::derive(&master.derive(b"allegiant/identity"));
-    let store = Store::open(pool.clone(), master, clock).await.unwrap();
+    let store = Store::open_with(pool.clone(), master, clock, options.command_permits).await.unwrap();
     let cancel = CancellationToken::new();
     if options.projections {
         tokio::spawn(Runner::new(store.clone()).run(cancel.clone()));
@@ -292,6 +300,14 @@ impl Reply {
         let errors = self.body["errors"].as_array().cloned().unwrap_or_default();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         errors.iter().map(|error| (text(&error["pointer"]), text(&error["code"]))).collect()
+    }
+
+    /// Asserts that it is a problem that was told before, to another request.
+    #[track_caller]
+    pub fn assert_problem_again(&self, status: u16, code: &str) {
+        assert_eq!((self.status.as_u16(), self.code()), (status, code), "{}", self.text);
+        assert_eq!(self.header("idempotency-replayed"), Some("true"));
+        assert_ne!(self.body["requestId"].as_str(), self.header("x-request-id"));
     }
 
     /// Asserts that it is a complete problem document with these words.

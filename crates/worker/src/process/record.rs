@@ -291,6 +291,7 @@ impl Recorder {
                     error @ (ExecuteError::Refused(Refusal::Store)
                     | ExecuteError::Claimed(_)
                     | ExecuteError::Constraint(_)
+                    | ExecuteError::InProgress
                     | ExecuteError::Contended
                     | ExecuteError::Overloaded
                     | ExecuteError::Deadline),
