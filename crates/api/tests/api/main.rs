@@ -5,6 +5,8 @@ mod audit;
 #[cfg(test)]
 mod auth;
 #[cfg(test)]
+mod concurrency;
+#[cfg(test)]
 mod data;
 #[cfg(test)]
 mod front;
