@@ -18,6 +18,7 @@ mod decode;
 mod epoch;
 mod erasures;
 mod error;
+pub mod evidence;
 mod execute;
 pub mod failpoint;
 mod keyed;

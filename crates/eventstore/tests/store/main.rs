@@ -11,6 +11,7 @@ mod connection_loss;
 mod contract;
 mod epochs;
 mod erasures;
+mod evidence;
 mod interop;
 mod migrations;
 mod personal;
