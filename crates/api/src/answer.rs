@@ -12,7 +12,7 @@ use crate::call::Envelope;
 use crate::etag::Etag;
 use crate::problem::{Problem, catalogue};
 
-const X_EVENT_POSITION: HeaderName = HeaderName::from_static("x-event-position");
+pub(crate) const X_EVENT_POSITION: HeaderName = HeaderName::from_static("x-event-position");
 const X_NEXT_CURSOR: HeaderName = HeaderName::from_static("x-next-cursor");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");

@@ -10,16 +10,18 @@ use domain::project::Open;
 use domain::{AccountId, Clock};
 use eventstore::{Committed, Store};
 use futures::future::BoxFuture;
+use http::HeaderValue;
 use identity::{Credentials, Passwords, Sessions};
 use projections::{Answer, Reader, Views};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use crate::answer::X_EVENT_POSITION;
 use crate::call::{Caller, Envelope};
 use crate::config::ApiConfig;
 use crate::health::Health;
 use crate::limits::Limiter;
-use crate::problem::{Problem, catalogue};
+use crate::problem::{Kind, Problem, catalogue};
 
 /// Writes all metrics in Prometheus' text format.
 pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
@@ -200,6 +202,17 @@ pub fn in_time<T>(answer: Answer<T>, reader: &Reader) -> Result<(T, u64), Proble
         return Err(catalogue::READ_MODEL_BEHIND.into());
     }
     Ok((value, freshness.position))
+}
+
+/// As [`in_time`], where there may be nothing: then the refusal tells the position, too, up to which there is nothing.
+///
+/// # Errors
+///
+/// As [`in_time`], and `missing` if nothing was found.
+pub(crate) fn found_in_time<T>(answer: Answer<Option<T>>, reader: &Reader, missing: Kind) -> Result<(T, u64), Problem> {
+    let (found, position) = in_time(answer, reader)?;
+    let found = found.ok_or_else(|| Problem::from(missing).header(X_EVENT_POSITION, HeaderValue::from(position)))?;
+    Ok((found, position))
 }
 
 /// How long an answer about health is used again.

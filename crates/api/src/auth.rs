@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::answer::Answer;
-use crate::app::{App, in_time};
+use crate::app::{App, found_in_time};
 use crate::call::{BodyKind, Call, Input, OpenCall, Parts};
 use crate::etag::Etag;
 use crate::problem::{Fault, Problem, catalogue};
@@ -205,8 +205,8 @@ async fn register(State(app): State<App>, call: OpenCall<Registration>) -> Resul
 #[utoipa::path(get, path = "/auth/me", tag = TAG, responses((status = 200, body = User)))]
 async fn me(State(app): State<App>, call: Call) -> Result<Answer, Problem> {
     let reader = app.reader(&call.caller, &call.envelope)?;
-    let (found, position) = in_time(app.views().account(&reader, call.caller.account_id).await?, &reader)?;
-    let found = found.ok_or(catalogue::USER_NOT_FOUND)?;
+    let (found, position) =
+        found_in_time(app.views().account(&reader, call.caller.account_id).await?, &reader, catalogue::USER_NOT_FOUND)?;
     let etag = Etag::resource(found.document.version, Some(found.position), app.store().epoch());
     let answer = Answer::ok(&User::from(found.document))?.etag(&etag).no_store();
     Ok(answer.position(Some(position)).unless_known(&call.envelope, &etag))

@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::answer::Answer;
-use crate::app::{App, in_time};
+use crate::app::{App, found_in_time};
 use crate::call::{BodyKind, Call, Input, Parts};
 use crate::etag::Etag;
 use crate::fields::Bounds;
@@ -98,8 +98,8 @@ impl<const REPLACES: bool> Input for Write<REPLACES> {
     responses((status = 200, body = DataView), (status = 304, description = "Not changed")))]
 async fn show(State(app): State<App>, call: Call<ById>) -> Result<Answer, Problem> {
     let reader = app.reader(&call.caller, &call.envelope)?;
-    let (found, position) = in_time(app.views().project_data(&reader, call.input.0).await?, &reader)?;
-    let found = found.ok_or(catalogue::PROJECT_NOT_FOUND)?;
+    let (found, position) =
+        found_in_time(app.views().project_data(&reader, call.input.0).await?, &reader, catalogue::PROJECT_NOT_FOUND)?;
     let etag = Etag::resource(found.document.data_version, Some(found.position), app.store().epoch());
     let answer = Answer::ok(&DataView::from(found.document))?;
     Ok(answer.etag(&etag).position(Some(position)).unless_known(&call.envelope, &etag))

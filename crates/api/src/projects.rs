@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::answer::Answer;
-use crate::app::{App, in_time};
+use crate::app::{App, found_in_time, in_time};
 use crate::call::{BodyKind, Call, Input, Parts};
 use crate::command::Refusal;
 use crate::etag::Etag;
@@ -427,8 +427,9 @@ fn stats_body(stats: &ProjectStats) -> Value {
     responses((status = 200, body = ProjectDetail), (status = 304, description = "Not changed")))]
 async fn show(State(app): State<App>, call: Call<ById>) -> Result<Answer, Problem> {
     let reader = app.reader(&call.caller, &call.envelope)?;
-    let (found, position) = in_time(app.views().project_detail(&reader, call.input.0).await?, &reader)?;
-    let Found { document, position: changed_at } = found.ok_or(catalogue::PROJECT_NOT_FOUND)?;
+    let (found, position) =
+        found_in_time(app.views().project_detail(&reader, call.input.0).await?, &reader, catalogue::PROJECT_NOT_FOUND)?;
+    let Found { document, position: changed_at } = found;
     let etag = Etag::resource(document.project.header_version, Some(changed_at), app.store().epoch());
     Ok(Answer::ok(&ProjectDetail::from(document))?
         .etag(&etag)

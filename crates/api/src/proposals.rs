@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::answer::Answer;
-use crate::app::{App, in_time};
+use crate::app::{App, found_in_time};
 use crate::call::{Call, Input, Parts};
 use crate::cursor::{self, Place};
 use crate::etag::Etag;
@@ -140,8 +140,11 @@ async fn list(State(app): State<App>, call: Call<List>) -> Result<Answer, Proble
     let List { project, status, limit, after } = call.input;
     let now = app.clock().now();
     let page = Page { limit: limit + 1, before: cursor::still_valid(after, now)? };
-    let (found, position) = in_time(app.views().proposals(&reader, project, status, page).await?, &reader)?;
-    let mut found = found.ok_or(catalogue::PROJECT_NOT_FOUND)?;
+    let (mut found, position) = found_in_time(
+        app.views().proposals(&reader, project, status, page).await?,
+        &reader,
+        catalogue::PROJECT_NOT_FOUND,
+    )?;
     let next = cursor::next(&mut found, limit, (now, app.store().epoch()), |item| {
         (item.document.created_at, item.document.id.as_uuid())
     });
@@ -156,8 +159,8 @@ async fn list(State(app): State<App>, call: Call<List>) -> Result<Answer, Proble
 async fn show(State(app): State<App>, call: Call<ById>) -> Result<Answer, Problem> {
     let reader = app.reader(&call.caller, &call.envelope)?;
     let ById { project, id } = call.input;
-    let (found, position) = in_time(app.views().proposal(&reader, project, id).await?, &reader)?;
-    let found = found.ok_or(catalogue::PROPOSAL_NOT_FOUND)?;
+    let (found, position) =
+        found_in_time(app.views().proposal(&reader, project, id).await?, &reader, catalogue::PROPOSAL_NOT_FOUND)?;
     let etag = Etag::resource(found.document.project_version, Some(found.position), app.store().epoch());
     let answer = Answer::ok(&ProposalView::from(found.document))?;
     Ok(answer.etag(&etag).position(Some(position)).unless_known(&call.envelope, &etag))
@@ -215,8 +218,8 @@ async fn stale(
 async fn ai_metadata(State(app): State<App>, call: Call<ById>) -> Result<Answer, Problem> {
     let reader = app.reader(&call.caller, &call.envelope)?;
     let ById { project, id } = call.input;
-    let (found, position) = in_time(app.views().proposal(&reader, project, id).await?, &reader)?;
-    let found = found.ok_or(catalogue::PROPOSAL_NOT_FOUND)?;
+    let (found, position) =
+        found_in_time(app.views().proposal(&reader, project, id).await?, &reader, catalogue::PROPOSAL_NOT_FOUND)?;
     Ok(Answer::ok(&flat(&found.document.document.ai_metadata))?.position(Some(position)))
 }
 

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::answer::Answer;
-use crate::app::{App, in_time};
+use crate::app::{App, found_in_time};
 use crate::call::{Call, Input, Parts};
 use crate::cursor::{self, Place};
 use crate::problem::{Problem, catalogue};
@@ -71,8 +71,8 @@ async fn list(State(app): State<App>, call: Call<List>) -> Result<Answer, Proble
     let now = app.clock().now();
     // One more than is shown tells whether there are more.
     let page = Page { limit: limit + 1, before: cursor::still_valid(after, now)? };
-    let (found, position) = in_time(app.views().timeline(&reader, project, page).await?, &reader)?;
-    let mut lines = found.ok_or(catalogue::PROJECT_NOT_FOUND)?;
+    let (mut lines, position) =
+        found_in_time(app.views().timeline(&reader, project, page).await?, &reader, catalogue::PROJECT_NOT_FOUND)?;
     let next = cursor::next(&mut lines, limit, (now, app.store().epoch()), |line| (line.entry.began_at, line.entry.id));
     let entries: Vec<EntryView> = lines.into_iter().map(EntryView::from).collect();
     Ok(Answer::ok(&entries)?.position(Some(position)).next_cursor(next.as_deref(), &call.envelope))

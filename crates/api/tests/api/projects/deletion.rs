@@ -19,11 +19,13 @@ async fn a_deleted_project_is_gone_at_once_and_deleting_it_again_does_no_harm() 
     let reply = client.delete(&at(&id)).header("content-type", "application/json").send().await;
     assert_eq!((reply.status, reply.text.as_str()), (StatusCode::NO_CONTENT, ""));
     assert_eq!((reply.header("content-type"), reply.header("etag")), (None, None));
-    assert!(reply.header("x-event-position").is_some());
+    let deleted_at = reply.header("x-event-position").expect("a write tells its position").to_owned();
     let before = service.events().await;
     for path in ["", "/data", "/timeline"] {
         let gone = client.get(&format!("{}{path}", at(&id))).send().await;
         gone.assert_problem(404, "PROJECT_NOT_FOUND");
+        // Up to where there is nothing: without it, what is gone could not be told from what is not shown yet.
+        assert_eq!(gone.header("x-event-position"), Some(&*deleted_at), "{path}");
     }
     let base = format!("/api/v1/ai/proposals/{id}/proposals");
     client.get(&base).send().await.assert_problem(404, "PROJECT_NOT_FOUND");
