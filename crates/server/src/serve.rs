@@ -26,6 +26,8 @@ use crate::{Failure, restore};
 const PATIENCE: Duration = Duration::from_secs(26);
 /// How long starting waits for NATS before it goes on without.
 const NATS_AT_START: Duration = Duration::from_secs(3);
+/// How often what is kept for a time only is looked through.
+const RETENTION: Duration = Duration::from_secs(600);
 /// How often the sweep looks for jobs that nobody works at.
 const SWEEP: Duration = Duration::from_secs(2);
 
@@ -82,6 +84,7 @@ pub async fn run(settings: Serve, clock: Clock) -> Result<(), Failure> {
     tasks.spawn(worker::relay::run(store.clone(), bus.clone(), followers.clone()));
     tasks.spawn(worker::consumer::run(generations.clone(), bus, followers.clone()));
     tasks.spawn(worker::sweep::run(generations.clone(), SWEEP, followers.clone()));
+    tasks.spawn(worker::retention::run(store.clone(), settings.kept, RETENTION, followers.clone()));
     tasks.spawn({
         let cancel = followers.clone();
         async move { limiter.run(cancel).await }

@@ -32,7 +32,11 @@ const fn secret(name: &'static str, default: &'static str, meaning: &'static str
 pub const SETTINGS: &[Setting] = &[
     setting("HOST", "127.0.0.1", "address to listen on"),
     setting("PORT", "8000", "port to listen on; 0 takes a free one"),
-    setting("PUBLIC_URL", "http://HOST:PORT", "where clients reach the server; https makes cookies Secure"),
+    setting(
+        "PUBLIC_URL",
+        "http://HOST:PORT; required in production",
+        "where clients reach the server; https makes cookies Secure",
+    ),
     setting("ENVIRONMENT", "development", "development or production"),
     secret("DATABASE_URL", "required", "PostgreSQL, as the server's login"),
     secret("MIGRATION_DATABASE_URL", "DATABASE_URL", "PostgreSQL, as the login that may create roles and schemas"),
@@ -62,6 +66,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("GENERATION_PLACES", "4", "generations that run at once in this process"),
     setting("GENERATION_LEASE_SECONDS", "6", "silence after which another worker takes over a generation"),
     setting("GENERATION_DEADLINE_SECONDS", "840", "time after which a generation ends as AI_TIMEOUT"),
+    setting("IDEMPOTENCY_KEY_HOURS", "24", "how long the answer to a write is given again under its idempotency key"),
     setting("LOG", "info", "what is logged, as a tracing filter"),
     setting("LOG_FORMAT", "text on a terminal, else json", "text or json; logs go to standard error"),
     #[cfg(feature = "failpoints")]
@@ -297,6 +302,8 @@ pub struct Serve {
     pub generations: worker::Settings,
     /// How long a generation may take.
     pub generation_deadline: Duration,
+    /// How long things are kept.
+    pub kept: worker::Kept,
 }
 
 impl Serve {
@@ -328,8 +335,11 @@ impl Serve {
             return Err(SettingError::Missing("ERASURE_LIST_FILE"));
         }
         let public_url = reader.optional("PUBLIC_URL")?;
-        if let Some(url) = &public_url {
-            origin("PUBLIC_URL", url)?;
+        match &public_url {
+            Some(url) => origin("PUBLIC_URL", url)?,
+            // Taken for http, it would be wrong in links, and cookies would go over the wire in clear.
+            None if environment == Environment::Production => return Err(SettingError::Missing("PUBLIC_URL")),
+            None => (),
         }
         let cors_origins = reader.list("CORS_ORIGINS", "http://localhost:3000")?;
         cors_origins.iter().try_for_each(|url| origin("CORS_ORIGINS", url))?;
@@ -353,6 +363,9 @@ impl Serve {
                 lease: Duration::from_secs(reader.number("GENERATION_LEASE_SECONDS", 6, 1..=600)?),
             },
             generation_deadline: Duration::from_secs(reader.number("GENERATION_DEADLINE_SECONDS", 840, 1..=86_400)?),
+            kept: worker::Kept {
+                receipts: Duration::from_secs(3600 * reader.number("IDEMPOTENCY_KEY_HOURS", 24, 1..=8760)?),
+            },
         })
     }
 }
@@ -448,6 +461,7 @@ mod tests {
         assert_eq!((settings.host.as_str(), settings.port), ("127.0.0.1", 8000));
         assert_eq!(settings.cors_origins, ["http://localhost:3000"]);
         assert!(settings.rate_limits && settings.model.is_none());
+        assert_eq!(settings.kept.receipts.as_secs(), 86_400);
     }
 
     #[test]
@@ -455,6 +469,20 @@ mod tests {
         assert!(read(&[("RATE_LIMITS", "off")]).is_ok_and(|settings| !settings.rate_limits));
         let refused = refusal(&[("RATE_LIMITS", "off"), ("ENVIRONMENT", "production")]);
         assert_eq!(refused, "RATE_LIMITS: off is refused in production");
+    }
+
+    const PRODUCTION: [(&str, &str); 4] = [
+        ("ENVIRONMENT", "production"),
+        ("SIGNING_KEY", KEY),
+        ("ERASURE_LIST_FILE", "erasures.ndjson"),
+        ("PUBLIC_URL", "https://water.example.com"),
+    ];
+
+    #[test]
+    fn production_knows_where_its_clients_reach_it() {
+        assert!(read(&[]).is_ok_and(|settings| settings.public_url.is_none()));
+        let [environment, key, list, _] = PRODUCTION;
+        assert_eq!(refusal(&[environment, key, list]), "PUBLIC_URL is not set");
     }
 
     #[test]
@@ -468,9 +496,7 @@ mod tests {
     fn production_signs_its_checkpoints() {
         assert!(read(&[]).is_ok_and(|settings| settings.signing_key.is_none()));
         assert_eq!(refusal(&[("ENVIRONMENT", "production")]), "SIGNING_KEY is not set");
-        let production =
-            [("ENVIRONMENT", "production"), ("SIGNING_KEY", KEY), ("ERASURE_LIST_FILE", "erasures.ndjson")];
-        assert!(read(&production).is_ok_and(|settings| settings.signing_key.is_some()));
+        assert!(read(&PRODUCTION).is_ok_and(|settings| settings.signing_key.is_some()));
         assert_eq!(refusal(&[("SIGNING_KEY", "s3cret")]), "SIGNING_KEY: not 32 bytes in base64");
     }
 

@@ -85,6 +85,7 @@ fn describe() {
     );
     describe_gauge!(names::PROJECTION_PARKED_STREAMS, "Streams set aside since an event could not be folded.");
     describe_gauge!(names::PROJECTION_YIELDED, "Whether it stands still before an event of a newer release.");
+    describe_counter!(names::RECEIPTS_REMOVED_TOTAL, "Receipts of commands removed because they are old.");
     describe_gauge!(names::RELAY_LAG_EVENTS, "Ledger positions not on JetStream yet.");
     describe_counter!(names::GENERATIONS_TOTAL, "Generations ended.");
     describe_histogram!(names::GENERATION_SECONDS, Unit::Seconds, "From the request of a generation to its end.");

@@ -21,6 +21,9 @@ pub const COMMANDS_TOTAL: &str = "commands_total";
 /// Histogram, by `command`: from loading to the commit, waits included.
 pub const COMMAND_SECONDS: &str = "command_seconds";
 
+/// Counter: receipts of commands that were removed because they are old, with the answers in them.
+pub const RECEIPTS_REMOVED_TOTAL: &str = "receipts_removed_total";
+
 /// Gauge: appended events that have no ledger position yet.
 pub const LEDGER_PENDING_EVENTS: &str = "ledger_pending_events";
 /// Gauge: the last ledger position given out.

@@ -13,9 +13,11 @@ pub mod consumer;
 pub mod lease;
 pub mod process;
 pub mod relay;
+pub mod retention;
 pub mod sight;
 pub mod sweep;
 
 pub use bus::{Bus, BusStatus};
 pub use process::{Generations, Settings, Worked};
+pub use retention::Kept;
 pub use sight::Sight;

@@ -208,7 +208,11 @@ async fn the_server_refuses_settings_that_would_do_harm_and_names_them() {
     site.unset("SIGNING_KEY");
     site.set("ENVIRONMENT", "production");
     site.set("RATE_LIMITS", "on");
+    site.set("PUBLIC_URL", "https://water.example.com");
     assert!(site.refused().await.contains("SIGNING_KEY"));
+    site.set("SIGNING_KEY", signing_key.clone());
+    site.unset("PUBLIC_URL");
+    assert!(site.refused().await.contains("PUBLIC_URL"));
     site.set("ENVIRONMENT", "development");
     site.set("SIGNING_KEY", "dG9vIHNob3J0");
     let said = site.refused().await;
@@ -251,6 +255,7 @@ async fn a_model_that_the_provider_does_not_have_is_refused_in_production_and_wa
 
     site.set("ENVIRONMENT", "production");
     site.set("RATE_LIMITS", "on");
+    site.set("PUBLIC_URL", "https://water.example.com");
     let said = site.refused().await;
     assert!(said.contains("OPENAI_MODEL"), "{said}");
     assert!(

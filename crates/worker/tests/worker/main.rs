@@ -7,5 +7,6 @@ mod lease;
 mod process;
 mod provider;
 mod relay;
+mod retention;
 mod trouble;
 mod world;

@@ -384,7 +384,7 @@ impl Worker {
     }
 }
 
-fn header() -> Header {
+pub fn header() -> Header {
     Header {
         name: "Cheese plant effluent".to_owned(),
         client: Personal::new("Lácteos del Valle".to_owned()),
