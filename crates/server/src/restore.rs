@@ -29,9 +29,11 @@ pub struct Findings {
 ///
 /// If the database fails. A bus that does not answer is a finding.
 pub async fn look(store: &Store, bus: &Bus) -> Result<Findings, Failure> {
+    // Witnesses first and the ledger after them: another instance may be writing meanwhile, and what it adds between the
+    // two looks must not seem to be missing.
+    let models = projections::status(store).await?;
     let head = store.head().await?;
     let mut findings = Findings { head, seen: Vec::new(), bus_silent: None };
-    let models = projections::status(store).await?;
     if let Some(position) = models.iter().map(|model| model.position).max().filter(|position| head < *position) {
         findings.seen.push(Seen { by: Witness::ReadModel, epoch: store.epoch(), position });
     }
