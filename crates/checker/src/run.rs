@@ -155,7 +155,7 @@ fn errors(servers: [&Server; 2]) -> BTreeMap<String, usize> {
     errors
 }
 
-async fn hands(options: &Options, seeds: &mut StdRng, shared: &Arc<Shared>, server: &Server) -> Vec<Hand> {
+pub(crate) async fn hands(options: &Options, seeds: &mut StdRng, shared: &Arc<Shared>, server: &Server) -> Vec<Hand> {
     let mut hands = Vec::new();
     for number in 0..options.accounts {
         let person = sign_up(server).await;
@@ -170,7 +170,7 @@ async fn hands(options: &Options, seeds: &mut StdRng, shared: &Arc<Shared>, serv
 }
 
 /// Waits until every event has its position, every read model has read everything, and every generation has ended.
-async fn settle(pool: &PgPool, shared: &Shared) {
+pub(crate) async fn settle(pool: &PgPool, shared: &Shared) {
     let at_rest = async {
         loop {
             let rest: Result<bool, sqlx::Error> = sqlx::query_scalar(
@@ -192,7 +192,13 @@ async fn settle(pool: &PgPool, shared: &Shared) {
     }
 }
 
-async fn judge(options: &Options, site: &Site, shared: &Shared, history: &History, watched: Watched) -> Report {
+pub(crate) async fn judge(
+    options: &Options,
+    site: &Site,
+    shared: &Shared,
+    history: &History,
+    watched: Watched,
+) -> Report {
     let store = open(site).await;
     let (trail, found) = assertions::of_store(&store).await.expect("the store can be read after the run");
     shared.findings.extend(found);

@@ -32,3 +32,15 @@ fn newer_source(binary: &Path) -> Option<PathBuf> {
     let sources = list.split_once(": ")?.1;
     sources.split_whitespace().map(PathBuf::from).find(|source| changed(source).is_some_and(|time| built < time))
 }
+
+/// The build with fail-points, which `./dev test` makes before the normal one (`docs/kill-matrix.md`).
+///
+/// # Panics
+///
+/// If the run of tests has not made it.
+#[must_use]
+pub fn with_failpoints() -> PathBuf {
+    std::env::var_os("ALLEGIANT_FAILPOINTS_BIN")
+        .map(PathBuf::from)
+        .expect("ALLEGIANT_FAILPOINTS_BIN is not set: run `./dev test`, which builds with fail-points first")
+}

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, kill_process};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::time::timeout;
 
@@ -93,6 +94,30 @@ impl Cluster {
     /// If it did not run.
     pub fn kill_postmaster(&mut self) {
         self.running.take().expect("the postmaster runs").kill();
+    }
+
+    /// Kills the backend of a server of ours whose last statement is like this, with `SIGKILL`, as soon as there is one.
+    /// The postmaster ends all other backends and recovers, as it does after any crash of one.
+    ///
+    /// # Panics
+    ///
+    /// If there is none in time.
+    pub async fn kill_backend(&self, database_url: &str, statement: &str) {
+        let mut connection = PgConnection::connect(database_url).await.unwrap();
+        let backend: i32 = testkit::wait_until(PATIENCE, async || {
+            sqlx::query_scalar(
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+                 AND query LIKE $1 ORDER BY state = 'active' DESC, query_start DESC LIMIT 1",
+            )
+            .bind(statement)
+            .fetch_optional(&mut connection)
+            .await
+            .unwrap()
+        })
+        .await;
+        let backend = Pid::from_raw(backend).expect("a backend has a number");
+        // It may have ended a moment ago; whoever took its number since then is a backend of this cluster, too.
+        let _ = kill_process(backend, Signal::KILL);
     }
 
     /// Starts it, or starts it again where it was, and waits until it has recovered and answers.

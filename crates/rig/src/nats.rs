@@ -56,6 +56,14 @@ impl PrivateNats {
         }
     }
 
+    /// Starts it again without anything that it had stored, and waits until it answers.
+    pub async fn go_on_empty(&mut self) {
+        self.kill();
+        std::fs::remove_dir_all(&self.directory).unwrap();
+        std::fs::create_dir(&self.directory).unwrap();
+        self.go_on().await;
+    }
+
     /// Starts it again where it was, and waits until it answers.
     pub async fn go_on(&mut self) {
         self.kill();
