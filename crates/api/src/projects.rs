@@ -476,9 +476,12 @@ async fn delete(State(app): State<App>, call: Call<ById>) -> Result<Answer, Prob
             let active = session.load::<Project>(id.as_uuid()).await?.owned_by(owner)?.active;
             session.handle::<Project>(id.as_uuid(), owner, ProjectCommand::Delete { by: owner, expected })?;
             if let Some(proposal) = active {
-                let running = session.load::<Proposal>(proposal.as_uuid()).await?.requested()?.phase;
-                session.handle::<Proposal>(proposal.as_uuid(), owner, ProposalCommand::Cancel)?;
-                if running == Phase::Queued {
+                let phase = session.load::<Proposal>(proposal.as_uuid()).await?.requested()?.phase;
+                // If it has ended between the two loads, the project has moved on with it: the append will find that out.
+                if phase.is_active() {
+                    session.handle::<Proposal>(proposal.as_uuid(), owner, ProposalCommand::Cancel)?;
+                }
+                if phase == Phase::Queued {
                     // No worker will end it, so its place is given back here.
                     session.claim(Claim::ReleaseAll { kind: JOB_SLOT, holder: proposal.as_uuid() });
                 }
