@@ -174,7 +174,10 @@ impl Hand {
                     project.deleted_by = Some((tag, true));
                 }
             }
-            Verdict::Refused => self.found(&wish.request(), "the only deletion was refused".to_owned()),
+            Verdict::Refused => {
+                let answer = settled.told.map(|told| format!("{} {}", told.status, told.code())).unwrap_or_default();
+                self.found(&wish.request(), format!("the only deletion was refused: {answer} ({tag})"));
+            }
             Verdict::Unknown => (),
         }
         self.look_at(&project.id).await;
