@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 use http::HeaderValue;
 use identity::{Credentials, Passwords, Sessions};
 use projections::{Answer, Reader, Views};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use crate::answer::X_EVENT_POSITION;
@@ -166,15 +166,15 @@ impl App {
         &self.0.parts.limiter
     }
 
-    /// Waits, at most as long as configured, until the events of a write have positions and the read models contain what
-    /// `account` wrote; returns the position of the last event. `None` if there was no event, or if its position was not
-    /// known in time: the write is a success in either case.
-    pub async fn settle<T>(&self, account: AccountId, committed: &Committed<T>) -> Option<u64> {
-        let until = Instant::now() + self.config().wait_for_reads;
-        let position = self.store().settle(committed, self.config().wait_for_reads).await?;
-        let left = until.saturating_duration_since(Instant::now());
-        let reader = Reader { account, min_position: Some(position), within: left };
-        if let Err(error) = self.views().wait_for(&reader).await {
+    /// Waits, at most as long as configured and until `by`, until the events of a write have positions and the read models
+    /// contain what `account` wrote; returns the position of the last event. `None` if there was no event, or if its
+    /// position was not known in time: the write is a success in either case, and its answer must not come too late.
+    pub async fn settle<T>(&self, account: AccountId, committed: &Committed<T>, by: Instant) -> Option<u64> {
+        let until = by.min(Instant::now() + self.config().wait_for_reads);
+        let left = || until.saturating_duration_since(Instant::now());
+        let position = self.store().settle(committed, left()).await?;
+        let reader = Reader { account, min_position: Some(position), within: left() };
+        if let Ok(Err(error)) = timeout_at(until, self.views().wait_for(&reader)).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "not known whether the read models have followed");
         }
         Some(position)

@@ -4,18 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{AccountRefusal, ProjectRefusal, ProposalRefusal};
-use eventstore::{CommandContext, Committed, ExecuteError, Session, StoreError};
+use eventstore::{AFTER_DEADLINE, CommandContext, Committed, ExecuteError, Session, StoreError};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::header::{ETAG, HeaderValue};
 use projections::ViewError;
 use serde_json::json;
+use tokio::time::{Instant, timeout_at};
 
 use crate::answer::Answer;
 use crate::app::App;
 use crate::etag::Etag;
 use crate::kept::highest;
 use crate::problem::{Problem, catalogue};
+
+/// How long before the request's end the answer to a write leaves at the latest.
+const LEFT_FOR_THE_ANSWER: Duration = Duration::from_millis(250);
 
 /// Why an operation on aggregates refused.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -105,8 +109,9 @@ impl App {
 
     /// The answer with the positions of what was written.
     async fn placed(&self, context: &CommandContext, committed: Committed<Answer>) -> Answer {
+        let by = answer_by(context);
         let last = match context.actor.as_account() {
-            Some(account) => self.settle(account, &committed).await,
+            Some(account) => self.settle(account, &committed, by).await,
             None => None,
         };
         let Committed { value: answer, events, .. } = committed;
@@ -116,9 +121,9 @@ impl App {
             Some(changed) if changed.unsequenced.is_empty() => None,
             // The usual case: what was written last changed it last.
             Some(changed) if changed.unsequenced.iter().copied().eq(newest) => last,
-            Some(changed) => match self.store().positions(&changed.unsequenced, Duration::ZERO).await {
-                Ok(positions) => highest(&positions),
-                Err(_) => None,
+            Some(changed) => match timeout_at(by, self.store().positions(&changed.unsequenced, Duration::ZERO)).await {
+                Ok(Ok(positions)) => highest(&positions),
+                Ok(Err(_)) | Err(_) => None,
             },
         };
         answer.placed(newest.is_some(), last, changed, self.store().epoch())
@@ -179,6 +184,12 @@ impl App {
             .with("changedSince", json!([]))
             .header(ETAG, header)
     }
+}
+
+/// What was written is answered by then, whatever is still unknown of it: right after that the caller is told that the
+/// request took too long, and might send it again.
+pub(crate) fn answer_by(context: &CommandContext) -> Instant {
+    context.deadline + AFTER_DEADLINE - LEFT_FOR_THE_ANSWER
 }
 
 fn proposal_problem(refusal: ProposalRefusal) -> Problem {

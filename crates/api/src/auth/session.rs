@@ -16,7 +16,7 @@ use super::{LONGEST_PASSWORD, TAG};
 use crate::answer::Answer;
 use crate::app::App;
 use crate::call::{BodyKind, COOKIE, Envelope, Input, OpenCall, Parts, bearer, cookie_value};
-use crate::command::Refusal;
+use crate::command::{Refusal, answer_by};
 use crate::problem::{Problem, catalogue};
 use crate::request::Origin;
 
@@ -82,6 +82,7 @@ async fn login(State(app): State<App>, call: OpenCall<SignIn>) -> Result<Answer,
     let command = AccountCommand::StartSession { session: session.id, origin: origin(&client) };
     let row = prepared.clone();
     let context = once(envelope.command_by(Actor::account(account), credential.roles, "start-session"));
+    let by = answer_by(&context);
     let committed = app
         .execute(context, move |session| {
             let (command, row) = (command.clone(), row.clone());
@@ -93,7 +94,7 @@ async fn login(State(app): State<App>, call: OpenCall<SignIn>) -> Result<Answer,
             })
         })
         .await?;
-    let position = app.settle(account, &committed).await;
+    let position = app.settle(account, &committed, by).await;
     let token = Token {
         access_token: session.access_token,
         token_type: "bearer",

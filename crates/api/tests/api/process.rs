@@ -220,7 +220,9 @@ impl Process<'_> {
             name: "process",
         };
         let committed = self.service.app.store().execute(context, operation).await.unwrap();
-        let settled = testkit::wait_until(SOON, async || self.service.app.settle(committed.value, &committed).await);
+        let settled = testkit::wait_until(SOON, async || {
+            self.service.app.settle(committed.value, &committed, Instant::now() + SOON).await
+        });
         settled.await;
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use domain::AccountId;
-use eventstore::Claim;
+use eventstore::{Claim, CommandContext};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
@@ -98,8 +98,19 @@ async fn pass(client: TcpStream, server: TcpStream, armed: Arc<Mutex<Option<Cut>
     }
 }
 
+/// How a command is written.
+#[derive(Clone, Copy, PartialEq)]
+enum How {
+    /// In one statement.
+    Alone,
+    /// In a transaction, with a claim.
+    WithClaim,
+    /// In a transaction, with an answer under an idempotency key.
+    WithKey,
+}
+
 /// Whether the command was found again instead of being repeated. In every case it has its effect once.
-async fn after_a_cut(needle: &[u8], when: When, in_transaction: bool) -> bool {
+async fn after_a_cut(needle: &[u8], when: When, how: How) -> bool {
     let world = world().await;
     let owner = AccountId::generate();
     let (project, _) = create(&world.store, owner).await;
@@ -108,11 +119,15 @@ async fn after_a_cut(needle: &[u8], when: When, in_transaction: bool) -> bool {
     // Everything is prepared once, so that the cut hits the command itself.
     tag(&store, context(owner), owner, vec![project], "before".to_owned()).await.unwrap();
     proxy.arm(needle, when);
+    let request_hash = (how == How::WithKey).then_some([7; 32]);
+    let context = CommandContext { request_hash, ..context(owner) };
+    let command = context.command_id;
     let committed = store
-        .execute(context(owner), move |session| {
+        .execute(context, move |session| {
             Box::pin(async move {
                 add_tag(session, owner, project, "the-one-that-is-cut").await?;
-                if in_transaction {
+                session.answer(b"done".to_vec());
+                if how == How::WithClaim {
                     session.claim(Claim::Take { kind: "email", key: b"x".to_vec(), holder: Uuid::nil() });
                 }
                 Ok::<_, Stop>(())
@@ -126,7 +141,9 @@ async fn after_a_cut(needle: &[u8], when: When, in_transaction: bool) -> bool {
     let stored = world.store.stream(project.into(), 2, 10).await.unwrap();
     assert_eq!(stored, committed.events, "what was answered is what is stored");
     let claims = world.count("SELECT count(*) FROM es.claims").await;
-    assert_eq!(claims, i64::from(in_transaction));
+    assert_eq!(claims, i64::from(how == How::WithClaim));
+    let receipt = world.store.receipt(command).await.unwrap().unwrap();
+    assert_eq!((receipt.request_hash, receipt.answer), (request_hash, Some(b"done".to_vec())));
     assert_eq!(world.settled().await, 3);
     assert_eq!(tags(&world.store, project).await, ["before", "the-one-that-is-cut"]);
     committed.replayed
@@ -136,30 +153,37 @@ const APPEND: &[u8] = b"the-one-that-is-cut";
 
 #[tokio::test]
 async fn a_commit_whose_answer_was_lost_is_found() {
-    assert!(after_a_cut(b"COMMIT", When::Answered, true).await);
+    assert!(after_a_cut(b"COMMIT", When::Answered, How::WithClaim).await);
 }
 
 #[tokio::test]
 async fn a_commit_that_never_arrived_is_tried_again() {
-    assert!(!after_a_cut(b"COMMIT", When::Before, true).await);
+    assert!(!after_a_cut(b"COMMIT", When::Before, How::WithClaim).await);
+}
+
+#[tokio::test]
+async fn a_command_with_a_key_is_found_or_tried_again_as_any_other() {
+    assert!(after_a_cut(b"COMMIT", When::Answered, How::WithKey).await);
+    assert!(!after_a_cut(b"COMMIT", When::Before, How::WithKey).await);
 }
 
 #[tokio::test]
 async fn an_append_whose_answer_was_lost_is_found() {
-    assert!(after_a_cut(APPEND, When::Answered, false).await);
+    assert!(after_a_cut(APPEND, When::Answered, How::Alone).await);
 }
 
 #[tokio::test]
 async fn an_append_that_never_arrived_is_tried_again() {
-    assert!(!after_a_cut(APPEND, When::Before, false).await);
+    assert!(!after_a_cut(APPEND, When::Before, How::Alone).await);
 }
 
 #[tokio::test]
 async fn an_append_that_goes_on_without_its_connection_has_its_effect_once() {
     for _ in 0..5 {
         // Found again or repeated, as it happens; both are right.
-        after_a_cut(APPEND, When::After, false).await;
-        after_a_cut(b"COMMIT", When::After, true).await;
+        after_a_cut(APPEND, When::After, How::Alone).await;
+        after_a_cut(b"COMMIT", When::After, How::WithClaim).await;
+        after_a_cut(b"COMMIT", When::After, How::WithKey).await;
     }
 }
 

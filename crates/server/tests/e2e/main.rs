@@ -16,3 +16,4 @@ mod restore;
 mod rules;
 mod secrets;
 mod servers_away;
+mod shutdown;
