@@ -8,9 +8,13 @@ use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ResponseBuilder, Server};
+use utoipa::openapi::{
+    ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, ResponseBuilder, Server,
+};
 use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_swagger_ui::Config;
 
@@ -24,6 +28,8 @@ const BEARER: &str = "bearer";
 const COOKIE_SCHEME: &str = "cookie";
 /// Routes that need nobody to be signed in.
 const OPEN_PATHS: [&str; 3] = ["/auth/jwt/login", "/auth/jwt/logout", "/auth/register"];
+/// Writes whose idempotency key is ignored.
+const WITHOUT_KEY: [&str; 2] = ["/auth/jwt/login", "/auth/jwt/logout"];
 /// What the page may do: show itself, and call this service.
 const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
@@ -89,6 +95,9 @@ pub(crate) fn finish(mut document: OpenApi) -> OpenApi {
         for (method, operation) in operations(item) {
             operation.operation_id = Some(operation_id(method, path));
             add_problems(operation, session);
+            if method != "get" && !WITHOUT_KEY.iter().any(|ignored| path.ends_with(ignored)) {
+                add_idempotency_key(operation);
+            }
         }
     }
     document
@@ -137,6 +146,30 @@ fn add_problems(operation: &mut Operation, session: bool) {
             SecurityRequirement::new(BEARER, Vec::<String>::new()),
             SecurityRequirement::new(COOKIE_SCHEME, Vec::<String>::new()),
         ]);
+    }
+}
+
+/// The header by which a write may be repeated, and the one that a repetition is answered with.
+fn add_idempotency_key(operation: &mut Operation) {
+    let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(255));
+    let key = ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "Printable ASCII characters. The same request under the same key is answered with what it was answered first, \
+             and has no further effect; another request under it is refused",
+        ))
+        .schema(Some(text))
+        .build();
+    operation.parameters.get_or_insert_default().push(RefOr::T(key));
+    let replayed = HeaderBuilder::new().description(Some("`true` where the answer was given before")).build();
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && status.starts_with('2')
+        {
+            response.headers.insert("Idempotency-Replayed".to_owned(), RefOr::T(replayed.clone()));
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Projects: open, list, show, change, delete.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use domain::account::claims::JOB_SLOT;
@@ -11,7 +13,6 @@ use eventstore::{Claim, Session};
 use futures::FutureExt as _;
 use projections::{Ahead, Current, Found, LastChange, ProjectDocument, ProjectFilter, ProjectStats, Views};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -192,18 +193,32 @@ struct ProjectBody {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it only describes what `Change` reads")]
 struct ProjectChanges {
+    #[schema(min_length = 1, max_length = 255)]
     name: Option<String>,
+    #[schema(min_length = 1, max_length = 255)]
     client: Option<String>,
+    #[schema(min_length = 1, max_length = 100)]
     sector: Option<String>,
+    #[schema(min_length = 1, max_length = 255)]
     location: Option<String>,
+    #[schema(max_length = 100)]
     subsector: Option<String>,
+    #[schema(max_length = 100)]
     project_type: Option<String>,
+    #[schema(max_length = 10_000)]
     description: Option<String>,
+    #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
     budget: Option<f64>,
+    #[schema(max_length = 255)]
     schedule_summary: Option<String>,
+    #[schema(max_items = 50)]
     tags: Option<Vec<String>>,
     /// One of the six words.
+    #[schema(pattern = "^(In Preparation|Generating Proposal|Proposal Ready|In Development|Completed|On Hold)$")]
     status: Option<String>,
+    /// Checked and ignored: it is computed.
+    #[schema(minimum = 0, maximum = 100)]
+    progress: Option<f64>,
 }
 
 impl Input for Create {
@@ -380,46 +395,108 @@ impl Input for List {
 }
 
 /// Figures over all own projects
-#[utoipa::path(get, path = "/projects/stats", tag = TAG, responses((status = 200, body = Value)))]
+#[utoipa::path(get, path = "/projects/stats", tag = TAG, 
+    responses((status = 200, body = Stats), (status = 304, description = "Not changed")))]
 async fn stats(State(app): State<App>, call: Call) -> Result<Answer, Problem> {
     let reader = app.reader(&call.caller, &call.envelope)?;
     let (stats, position) = in_time(app.views().project_stats(&reader).await?, &reader)?;
     let etag = Etag::list(stats.list_position, "stats", app.store().epoch());
-    let answer = Answer::ok(&stats_body(&stats))?;
+    let answer = Answer::ok(&Stats::from(stats))?;
     Ok(answer.etag(&etag).position(Some(position)).unless_known(&call.envelope, &etag))
 }
 
-/// Every figure in both spellings, as the web client reads now the one and now the other.
-fn stats_body(stats: &ProjectStats) -> Value {
-    let count = |status| stats.stages.iter().find(|stage| stage.status == status).map_or(0, |stage| stage.count);
-    let stages: Map<String, Value> = stats
-        .stages
-        .iter()
-        .map(|stage| {
-            let figures = json!({"count": stage.count, "avgProgress": stage.avg_progress});
-            (stage.status.as_str().to_owned(), figures)
-        })
-        .collect();
-    json!({
-        "totalProjects": stats.total_projects,
-        "inPreparation": count(Status::InPreparation),
-        "generating": count(Status::GeneratingProposal),
-        "ready": count(Status::ProposalReady),
-        "proposalReady": count(Status::ProposalReady),
-        "inDevelopment": count(Status::InDevelopment),
-        "completed": count(Status::Completed),
-        "onHold": count(Status::OnHold),
-        "avgProgress": stats.avg_progress,
-        "totalBudget": cents(stats.total_budget_usd),
-        "lastUpdated": stats.last_updated,
-        "pipelineStages": stages,
-        "total_projects": stats.total_projects,
-        "in_preparation": count(Status::InPreparation),
-        "proposal_ready": count(Status::ProposalReady),
-        "in_development": count(Status::InDevelopment),
-        "on_hold": count(Status::OnHold),
-        "avg_progress": stats.avg_progress,
-    })
+/// Figures over all own projects. The web client reads now the one spelling and now the other.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Stats {
+    /// All of them.
+    total_projects: u64,
+    /// In Preparation.
+    in_preparation: u64,
+    /// Generating Proposal.
+    generating: u64,
+    /// Proposal Ready.
+    ready: u64,
+    /// The same.
+    proposal_ready: u64,
+    /// In Development.
+    in_development: u64,
+    /// Completed.
+    completed: u64,
+    /// On Hold.
+    on_hold: u64,
+    /// How much of their sheets is filled on average, in per cent.
+    avg_progress: u8,
+    /// Budgets in US dollars.
+    total_budget: f64,
+    /// When one of them last changed.
+    last_updated: Option<DateTime<Utc>>,
+    /// By status, those that occur.
+    pipeline_stages: BTreeMap<&'static str, Stage>,
+    /// As `totalProjects`.
+    #[serde(rename = "total_projects")]
+    total_projects_again: u64,
+    /// As `inPreparation`.
+    #[serde(rename = "in_preparation")]
+    in_preparation_again: u64,
+    /// As `proposalReady`.
+    #[serde(rename = "proposal_ready")]
+    proposal_ready_again: u64,
+    /// As `inDevelopment`.
+    #[serde(rename = "in_development")]
+    in_development_again: u64,
+    /// As `onHold`.
+    #[serde(rename = "on_hold")]
+    on_hold_again: u64,
+    /// As `avgProgress`.
+    #[serde(rename = "avg_progress")]
+    avg_progress_again: u8,
+}
+
+/// Projects of one status.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Stage {
+    /// How many.
+    count: u64,
+    /// How much of their sheets is filled on average, in per cent.
+    avg_progress: u8,
+}
+
+impl From<ProjectStats> for Stats {
+    fn from(stats: ProjectStats) -> Self {
+        let count = |status| stats.stages.iter().find(|stage| stage.status == status).map_or(0, |stage| stage.count);
+        let (preparing, ready, developing, held) = (
+            count(Status::InPreparation),
+            count(Status::ProposalReady),
+            count(Status::InDevelopment),
+            count(Status::OnHold),
+        );
+        Self {
+            total_projects: stats.total_projects,
+            in_preparation: preparing,
+            generating: count(Status::GeneratingProposal),
+            ready,
+            proposal_ready: ready,
+            in_development: developing,
+            completed: count(Status::Completed),
+            on_hold: held,
+            avg_progress: stats.avg_progress,
+            total_budget: cents(stats.total_budget_usd),
+            last_updated: stats.last_updated,
+            pipeline_stages: stats
+                .stages
+                .iter()
+                .map(|stage| (stage.status.as_str(), Stage { count: stage.count, avg_progress: stage.avg_progress }))
+                .collect(),
+            total_projects_again: stats.total_projects,
+            in_preparation_again: preparing,
+            proposal_ready_again: ready,
+            in_development_again: developing,
+            on_hold_again: held,
+            avg_progress_again: stats.avg_progress,
+        }
+    }
 }
 
 /// A project

@@ -91,16 +91,22 @@ pub(super) async fn read(
         Ok(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
             (Map::new(), Some((Fault::Type, "The body must be a JSON object.")))
         }
-        // The parser tells these two, which are well-formed JSON, from what is not by its message alone.
-        Err(error) if error.to_string().starts_with("recursion limit exceeded") => {
-            (Map::new(), Some((Fault::TooDeep, "The body is nested too deeply.")))
-        }
-        Err(error) if error.to_string().starts_with("number out of range") => {
-            (Map::new(), Some((Fault::NotFinite, "A number in the body is too large.")))
-        }
-        Err(_) => return Err(catalogue::MALFORMED_JSON.into()),
+        Err(error) => (Map::new(), Some(fault(&error).ok_or(catalogue::MALFORMED_JSON)?)),
     };
     Ok(ReadBody { members, sha256, form, fault })
+}
+
+/// What is wrong with a body that is well-formed JSON and could not be read all the same; `None` if it is none. The parser
+/// tells the one from the other by its message alone.
+fn fault(error: &serde_json::Error) -> Option<(Fault, &'static str)> {
+    let message = error.to_string();
+    if message.starts_with("recursion limit exceeded") {
+        Some((Fault::TooDeep, "The body is nested too deeply."))
+    } else if message.starts_with("number out of range") {
+        Some((Fault::NotFinite, "A number in the body is too large."))
+    } else {
+        None
+    }
 }
 
 /// All bytes of the body. A larger one than the limit is read to its end, within reason: a browser that cannot get rid of
@@ -146,5 +152,23 @@ fn media_type(headers: &HeaderMap) -> Option<String> {
         "" => None,
         _ if utf8 => Some(media),
         _ => Some(String::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails when another release of the parser says the same in other words.
+    #[test]
+    fn the_parser_tells_what_is_too_deep_or_too_large_from_what_is_no_json() {
+        let fault_of = |text: &str| serde_json::from_str::<Value>(text).map_err(|error| fault(&error).map(|(f, _)| f));
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        assert_eq!(fault_of(&deep), Err(Some(Fault::TooDeep)));
+        assert_eq!(fault_of(r#"{"a": 1e999}"#), Err(Some(Fault::NotFinite)));
+        assert_eq!(fault_of(r#"{"a": -1e999}"#), Err(Some(Fault::NotFinite)));
+        for malformed in ["{", "{\"a\": 01}", "nul", "{\"a\": \"\\x\"}", "[1,]", "\u{feff}{}"] {
+            assert_eq!(fault_of(malformed), Err(None), "{malformed}");
+        }
     }
 }

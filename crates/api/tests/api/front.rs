@@ -145,8 +145,14 @@ async fn the_document_names_every_route_and_every_route_has_a_limit() {
                 || path.contains("/jwt/")
                 || path.contains("/register");
             assert_eq!(signed_in, !open, "{verb} {path}");
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            let keyed = parameters.map(|parameter| &parameter["name"]).any(|name| name == "Idempotency-Key");
+            assert_eq!(keyed, verb != Method::GET && !path.contains("/jwt/"), "{verb} {path}");
         }
     }
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(schemas["ProjectChanges"]["properties"]["name"]["maxLength"], 255);
+    assert_eq!(schemas["Stats"]["properties"]["avg_progress"]["type"], "integer");
     let text = document.to_string();
     for reference in text.split("\"#/components/schemas/").skip(1) {
         let name = reference.split('"').next().unwrap();
