@@ -10,7 +10,7 @@ use rustix::process::{Pid, kill_process};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::time::timeout;
 
-use crate::process::{Child, Signal};
+use crate::process::{Child, Signal, bound};
 use crate::{PATIENCE, free_port, word};
 
 /// The oldest PostgreSQL that is served.
@@ -73,6 +73,12 @@ impl Cluster {
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres:{}@127.0.0.1:{}/{database}", self.password, self.port)
+    }
+
+    /// Where its data is.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Makes a database with nothing in it; returns its address.
@@ -184,13 +190,14 @@ impl Cluster {
 
     /// A program of PostgreSQL with this cluster's directory, run by the user who owns it.
     fn command(&self, program: &str) -> Command {
-        let program = self.programs.join(program);
+        // Should this program be killed, the cluster ends at once and its next start recovers it.
+        let ended = bound(self.programs.join(program), "QUIT");
         let mut command = match &self.user {
-            None => Command::new(program),
+            None => ended,
             Some(User { id, group }) => {
                 let mut command = Command::new("setpriv");
                 command.args([format!("--reuid={id}"), format!("--regid={group}")]).arg("--clear-groups").arg("--");
-                command.arg(program);
+                command.arg(ended.get_program()).args(ended.get_args());
                 command
             }
         };

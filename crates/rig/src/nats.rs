@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::process::Child;
+use crate::process::{Child, bound};
 use crate::{PATIENCE, ROOT, free_port, listens, word};
 
 /// A NATS server with the project's own settings, on a port and a directory of its own.
@@ -67,7 +67,7 @@ impl PrivateNats {
     /// Starts it again where it was, and waits until it answers.
     pub async fn go_on(&mut self) {
         self.kill();
-        let mut command = Command::new(&self.binary);
+        let mut command = bound(&self.binary, "KILL");
         command
             .args(["--config", &format!("{ROOT}/ops/nats.conf"), "--addr", "127.0.0.1"])
             .args(["--port", &self.port.to_string(), "--store_dir", self.directory.to_str().unwrap()])

@@ -1,5 +1,6 @@
 //! Processes of ours: they end with the test at the latest.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read};
 use std::process::{self, Command, ExitStatus};
 use std::sync::{Arc, Mutex};
@@ -69,6 +70,14 @@ impl Drop for Child {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// A command for a server of a test's own. Should this program be killed, so that it drops nothing, the kernel ends the
+/// server with this signal. It does so when the thread ends that started it: so no short-lived thread may.
+pub(crate) fn bound(program: impl AsRef<OsStr>, signal: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", signal, "--"]).arg(program);
+    command
 }
 
 /// The memory that a process holds, in bytes; `None` if there is no such process.

@@ -1,9 +1,9 @@
 //! A Redis server that a test may stop without disturbing others.
 
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use crate::process::Child;
+use crate::process::{Child, bound};
 use crate::{PATIENCE, ROOT, free_port, listens, word};
 
 /// A Redis server with the project's own settings, on a port of its own. It keeps nothing on the disk.
@@ -46,7 +46,7 @@ impl PrivateRedis {
     /// If it does not in time.
     pub async fn go_on(&mut self) {
         self.kill();
-        let mut command = Command::new("redis-server");
+        let mut command = bound("redis-server", "KILL");
         // The settings are read from standard input, so that the password is on no command line.
         command.arg("-").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = Child::spawn(&mut command);

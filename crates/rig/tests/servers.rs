@@ -9,6 +9,7 @@ use rig::nats::PrivateNats;
 use rig::redis::PrivateRedis;
 use rig::sheets::dairy;
 use rig::site::Site;
+use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn a_killed_postmaster_comes_back_with_what_it_had_acknowledged_and_so_does_the_server_on_it() {
@@ -48,4 +49,25 @@ async fn killed_nats_and_redis_come_back_at_their_addresses() {
     nats.go_on().await;
     let stream = jetstream::new(nats.client().await).get_stream("kept").await.unwrap();
     assert_eq!(stream.cached_info().config.name, "kept");
+}
+
+#[tokio::test]
+async fn servers_end_with_whoever_started_them_even_if_that_drops_nothing() {
+    let start = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (cluster, redis) = tokio::join!(Cluster::start(Disk::DoesNotWait), PrivateRedis::start());
+            let addresses = [cluster.url("postgres"), redis.url()]
+                .map(|url| url.rsplit_once('@').unwrap().1.split('/').next().unwrap().to_owned());
+            let directory = cluster.directory().to_owned();
+            std::mem::forget((cluster, redis));
+            (addresses, directory)
+        })
+    };
+    let (addresses, directory) = std::thread::spawn(start).join().unwrap();
+    for address in addresses {
+        let gone = async || TcpStream::connect(&address).await.is_err().then_some(());
+        testkit::wait_until(rig::PATIENCE, gone).await;
+    }
+    testkit::wait_until(rig::PATIENCE, async || std::fs::remove_dir_all(&directory).ok()).await;
 }
