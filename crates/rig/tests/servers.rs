@@ -70,4 +70,5 @@ async fn servers_end_with_whoever_started_them_even_if_that_drops_nothing() {
         testkit::wait_until(rig::PATIENCE, gone).await;
     }
     testkit::wait_until(rig::PATIENCE, async || std::fs::remove_dir_all(&directory).ok()).await;
+    std::fs::remove_file(directory.with_extension("log")).unwrap();
 }
