@@ -46,7 +46,9 @@ pub struct LastChange {
 }
 
 impl LastChange {
-    pub(crate) fn at(position: u64) -> Self {
+    /// At this position.
+    #[must_use]
+    pub const fn at(position: u64) -> Self {
         Self { sequenced: Some(position), unsequenced: vec![] }
     }
 

@@ -423,8 +423,7 @@ async fn list(State(app): State<App>, call: Call<List>) -> Result<Answer, Proble
         (item.document.requested_at, item.document.proposal.as_uuid())
     });
     let view = |item: projections::Found<projections::JobDocument>| {
-        let changed = LastChange { sequenced: Some(item.position), unsequenced: vec![] };
-        JobView::from(JobRead { job: item.document, changed, seen_at })
+        JobView::from(JobRead { job: item.document, changed: LastChange::at(item.position), seen_at })
     };
     let jobs = JobPage { items: found.into_iter().map(view).collect(), next_cursor: next.clone() };
     Ok(Answer::ok(&jobs)?.no_store().position(Some(position)).next_cursor(next.as_deref(), &call.envelope))

@@ -21,8 +21,10 @@ use crate::run::{Options, Report, hands, judge, settle};
 use crate::violation::Violation;
 use crate::watch::Watched;
 
-/// How long a part that is not the server is away.
-const AWAY_FOR: Duration = Duration::from_millis(300);
+/// Commands that are acknowledged before a part dies that dies at any moment, and after it is back.
+const SOME: u64 = 20;
+/// Commands that are acknowledged while a part is away that the server can do without.
+const MEANWHILE: u64 = 10;
 /// Accounts, and clients of each.
 const CLIENTS: (usize, usize) = (2, 3);
 /// The same where a stream must grow long enough for a snapshot: all of them write to the same few projects.
@@ -100,30 +102,29 @@ pub async fn one(victim: Victim, seed: u64, binary: PathBuf, with_failpoints: Pa
             testkit::wait_until(rig::PATIENCE, async || reached(&server, plan).then_some(())).await;
         }
         Victim::Backend(statement) => {
-            acknowledged(&shared, 20).await;
+            acknowledged(&shared, SOME).await;
             cluster.kill_backend(site.setting("DATABASE_URL"), statement).await;
         }
         Victim::Postmaster => {
-            acknowledged(&shared, 20).await;
+            acknowledged(&shared, SOME).await;
             cluster.kill_postmaster();
             cluster.restart().await;
         }
         Victim::Nats | Victim::NatsAndItsStore => {
-            acknowledged(&shared, 20).await;
+            acknowledged(&shared, SOME).await;
             nats.kill();
-            tokio::time::sleep(AWAY_FOR).await;
+            acknowledged(&shared, MEANWHILE).await;
             if victim == Victim::Nats { nats.go_on().await } else { nats.go_on_empty().await }
         }
         Victim::Redis => {
-            acknowledged(&shared, 20).await;
+            acknowledged(&shared, SOME).await;
             redis.kill();
-            tokio::time::sleep(AWAY_FOR).await;
+            acknowledged(&shared, MEANWHILE).await;
             redis.go_on().await;
         }
     }
     // Clients find that their system is back.
-    let before = shared.acknowledged.load(Ordering::Relaxed);
-    acknowledged(&shared, before + 20).await;
+    acknowledged(&shared, SOME).await;
     shared.stop.cancel();
     let mut history = crate::history::History::default();
     for hand in writing {
@@ -140,9 +141,10 @@ pub async fn one(victim: Victim, seed: u64, binary: PathBuf, with_failpoints: Pa
     judge(&options, &site, &shared, &history, Watched::default()).await
 }
 
-/// Waits until so many commands have been acknowledged.
-async fn acknowledged(shared: &Shared, count: u64) {
-    let enough = async || (count <= shared.acknowledged.load(Ordering::Relaxed)).then_some(());
+/// Waits until so many more commands have been acknowledged.
+async fn acknowledged(shared: &Shared, more: u64) {
+    let until = shared.acknowledged.load(Ordering::Relaxed) + more;
+    let enough = async || (until <= shared.acknowledged.load(Ordering::Relaxed)).then_some(());
     testkit::wait_until(rig::PATIENCE, enough).await;
 }
 

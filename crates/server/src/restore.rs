@@ -85,7 +85,7 @@ fn told(Seen { by, epoch, position }: &Seen) -> String {
     let who = match by {
         Witness::Bus => "the bus (JetStream)",
         Witness::CheckpointStream => "a signed checkpoint on JetStream",
-        Witness::CheckpointFile => "a signed checkpoint in CHECKPOINT_FILE",
+        Witness::CheckpointFile => "a signed checkpoint in a file",
         Witness::ReadModel => "a read model",
     };
     format!("{who} has seen position {position} of epoch {epoch}, which is not there or another event")

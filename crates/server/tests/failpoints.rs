@@ -1,8 +1,10 @@
 //! The build with fail-points is another one than the build that runs for real. `docs/kill-matrix.md` describes it.
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
+use rig::binary::with_failpoints;
 use rig::client::sign_up;
 use rig::jobs::project;
 use rig::sheets::dairy;
@@ -12,13 +14,7 @@ use serde_json::json;
 /// What only the build with fail-points contains: its setting, the names of points, and what it says at them.
 const MARKS: [&str; 4] = ["FAILPOINTS", "append.uncommitted", "projection.written", "failpoint "];
 
-#[expect(clippy::disallowed_methods, reason = "where the test run put a build is no setting of the system")]
-fn with_failpoints() -> String {
-    std::env::var("ALLEGIANT_FAILPOINTS_BIN")
-        .expect("ALLEGIANT_FAILPOINTS_BIN is not set: run `./dev test -p server`, which builds with fail-points first")
-}
-
-fn marks_in(binary: &str) -> Vec<&'static str> {
+fn marks_in(binary: impl AsRef<Path>) -> Vec<&'static str> {
     let code = std::fs::read(binary).unwrap();
     let code = String::from_utf8_lossy(&code);
     MARKS.into_iter().filter(|mark| code.contains(mark)).collect()
@@ -27,7 +23,7 @@ fn marks_in(binary: &str) -> Vec<&'static str> {
 #[test]
 fn the_normal_build_knows_nothing_of_fail_points() {
     assert_eq!(marks_in(env!("CARGO_BIN_EXE_allegiant")), [""; 0]);
-    assert_eq!(marks_in(&with_failpoints()), MARKS, "the marks are no longer what the build with fail-points contains");
+    assert_eq!(marks_in(with_failpoints()), MARKS, "the marks are no longer what the build with fail-points contains");
 }
 
 #[test]
@@ -50,7 +46,7 @@ fn a_plan_that_names_no_point_is_refused_before_anything_begins() {
 
 #[tokio::test]
 async fn a_rebuild_that_is_killed_anywhere_leaves_a_whole_read_model_and_can_be_done_again() {
-    let mut site = Site::new().await.with_binary(with_failpoints().into());
+    let mut site = Site::new().await.with_binary(with_failpoints());
     let server = site.start().await;
     let ana = sign_up(&server).await.client;
     let path = format!("/projects/{}", project(&ana, &dairy()).await);

@@ -6,7 +6,7 @@
 
 use futures::TryStreamExt as _;
 use sha2::{Digest, Sha256};
-use sqlx::{Connection as _, Executor as _, PgConnection};
+use sqlx::{Executor as _, PgConnection};
 
 use super::{GENESIS, RULES};
 use crate::evidence::Hash;
@@ -33,7 +33,8 @@ const END: [u8; 2] = [0xff; 2];
 const PLAN: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
                     SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off";
 
-/// Hands the links from one position to another to `each`, in order, without those that have no event.
+/// Hands the links from one position to another to `each`, in order, without those that have no event. The connection
+/// must be in a transaction, for the rest of which the plan is set.
 pub(crate) async fn read(
     connection: &mut PgConnection,
     from: u64,
@@ -50,19 +51,16 @@ pub(crate) async fn read(
                FROM es.ledger l JOIN es.events e USING (aggregate_type, aggregate_id, sequence)
                WHERE l.position >= {from} AND l.position <= {to} ORDER BY l.position) TO STDOUT (FORMAT binary)"
     );
-    let mut transaction = connection.begin().await?;
-    transaction.execute(PLAN).await?;
+    connection.execute(PLAN).await?;
     let mut rules = Sha256::new();
     rules.update((RULES.len() as u32).to_be_bytes());
     rules.update(RULES);
     let mut parser = Parser { rules, begun: false };
-    {
-        let mut chunks = transaction.copy_out_raw(&copy).await?;
-        while let Some(chunk) = chunks.try_next().await? {
-            parser.rows(&chunk, &mut each).ok_or_else(|| sqlx::Error::Protocol("not a binary copy".to_owned()))?;
-        }
+    let mut chunks = connection.copy_out_raw(&copy).await?;
+    while let Some(chunk) = chunks.try_next().await? {
+        parser.rows(&chunk, &mut each).ok_or_else(|| sqlx::Error::Protocol("not a binary copy".to_owned()))?;
     }
-    transaction.commit().await
+    Ok(())
 }
 
 struct Parser {

@@ -4,6 +4,7 @@ use sqlx::PgConnection;
 
 use super::raw::read;
 use super::{GENESIS, hash_at, link};
+use crate::database::begin;
 use crate::evidence::Hash;
 use crate::{Store, StoreError};
 
@@ -63,7 +64,8 @@ impl Follower {
         Self { next: from, previous, good: 0, bad: 0, first: None }
     }
 
-    /// Reads and checks the positions up to `to`, and hands each stored link on; zeros where there is none.
+    /// Reads and checks the positions up to `to`, and hands each stored link on; zeros where there is none. The connection
+    /// must be in a transaction.
     pub(crate) async fn follow(
         &mut self,
         connection: &mut PgConnection,
@@ -120,9 +122,10 @@ impl Store {
     pub async fn verify_chain(&self, from: u64, to: u64) -> Result<ChainVerdict, StoreError> {
         let from = from.max(1);
         let to = to.min(self.head().await?);
-        let mut connection = self.0.pool.acquire().await?;
+        // Whoever asked may be gone before the answer.
+        let mut transaction = begin(&self.0.pool, "BEGIN READ ONLY").await?;
         let mut verdict = ChainVerdict { from, to, checked: 0, first_mismatch: None };
-        let previous = hash_at(&mut connection, from - 1).await?;
+        let previous = hash_at(&mut transaction, from - 1).await?;
         if previous.is_none() {
             verdict.first_mismatch = Some(from - 1);
             return Ok(verdict);
@@ -131,7 +134,7 @@ impl Store {
         let mut last = from - 1;
         while last < to && follower.first.is_none() {
             last = to.min(last + SECTION);
-            follower.follow(&mut connection, last, |_, _| ()).await?;
+            follower.follow(&mut transaction, last, |_, _| ()).await?;
         }
         verdict.first_mismatch = follower.first.map(|(position, _)| position);
         verdict.checked = verdict.first_mismatch.map_or(follower.good, |position| position - from);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use metrics::{counter, gauge};
-use sqlx::{Connection as _, PgConnection, Row};
+use sqlx::{PgConnection, Row};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +12,7 @@ use super::file::{CheckpointFile, FileError};
 use super::tree::{Frontier, leaf};
 use super::{Checkpoint, Statement};
 use crate::chain::{Follower, GENESIS};
+use crate::database::begin;
 use crate::{SigningKey, Store, StoreError};
 
 /// Positions that one checkpoint adds to the tree at most, so that a statement stays short when there is much to catch up.
@@ -111,8 +112,7 @@ impl Store {
     ///
     /// [`SigningError`] if the ledger or the last checkpoint is not what it was, or the database fails.
     pub async fn sign_checkpoint(&self, key: &SigningKey, due: Due) -> Result<Signing, SigningError> {
-        let mut connection = self.pool().acquire().await.map_err(StoreError::from)?;
-        let mut turn = connection.begin().await?;
+        let mut turn = begin(self.pool(), "BEGIN").await?;
         let ours: Option<i32> = sqlx::query_scalar("SELECT 1 FROM es.checkpoint_turn WHERE one FOR UPDATE SKIP LOCKED")
             .fetch_optional(&mut *turn)
             .await?;

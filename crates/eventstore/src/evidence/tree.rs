@@ -36,29 +36,14 @@ impl Frontier {
 
     /// Adds a leaf, given its hash.
     pub fn push(&mut self, leaf: Hash) {
-        self.push_subtree(0, leaf);
-    }
-
-    /// Adds the leaves of another tree, in order. That one must begin where its largest full subtree fits: `self.size()`
-    /// is a multiple of the largest power of two that is not above `other.size()`.
-    pub fn join(&mut self, other: &Self) {
-        let bits = (0..u64::BITS).rev().filter(|bit| other.size >> bit & 1 == 1);
-        for (level, peak) in bits.zip(&other.peaks) {
-            self.push_subtree(level, *peak);
-        }
-    }
-
-    fn push_subtree(&mut self, level: u32, mut root: Hash) {
-        debug_assert!(self.size.is_multiple_of(1 << level), "a subtree begins at a multiple of its size");
-        let mut above = self.size >> level;
-        while above & 1 == 1 {
+        let mut root = leaf;
+        for _ in 0..self.size.trailing_ones() {
             // As many bits are set in the size as there are peaks.
             let Some(left) = self.peaks.pop() else { break };
             root = node(&left, &root);
-            above >>= 1;
         }
         self.peaks.push(root);
-        self.size += 1 << level;
+        self.size += 1;
     }
 
     /// The root of the tree.
@@ -222,14 +207,6 @@ mod tests {
         fn growing_gives_the_root_of_the_definition(count in 0_u64..300) {
             let leaves = leaves(count);
             prop_assert_eq!(grown(&leaves).root(), by_definition(&leaves));
-        }
-
-        #[test]
-        fn trees_that_are_joined_at_a_multiple_of_their_size_are_one_tree(full in 0_u64..5, part in 0_u64..=64) {
-            let leaves = leaves(full * 64 + part);
-            let mut joined = Frontier::default();
-            leaves.chunks(64).for_each(|chunk| joined.join(&grown(chunk)));
-            prop_assert_eq!(joined, grown(&leaves));
         }
 
         #[test]
