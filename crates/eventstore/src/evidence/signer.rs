@@ -113,13 +113,25 @@ impl Store {
     /// [`SigningError`] if the ledger or the last checkpoint is not what it was, or the database fails.
     pub async fn sign_checkpoint(&self, key: &SigningKey, due: Due) -> Result<Signing, SigningError> {
         let mut turn = begin(self.pool(), "BEGIN").await?;
+        let signing = self.sign_in(&mut turn, key, due).await;
+        // Waited for either way: until it has ended, the next try would find the turn taken.
+        if let Ok(Signing::Added(checkpoint)) = &signing {
+            turn.commit().await?;
+            gauge!("checkpoint_position").set(checkpoint.statement.position as f64);
+        } else {
+            turn.rollback().await?;
+        }
+        signing
+    }
+
+    async fn sign_in(&self, turn: &mut PgConnection, key: &SigningKey, due: Due) -> Result<Signing, SigningError> {
         let ours: Option<i32> = sqlx::query_scalar("SELECT 1 FROM es.checkpoint_turn WHERE one FOR UPDATE SKIP LOCKED")
             .fetch_optional(&mut *turn)
             .await?;
         if ours.is_none() {
             return Ok(Signing::Elsewhere);
         }
-        let (last, frontier) = last(&mut turn, key).await?;
+        let (last, frontier) = last(turn, key).await?;
         let head: i64 =
             sqlx::query_scalar("SELECT coalesce(max(position), 0) FROM es.ledger").fetch_one(&mut *turn).await?;
         let (head, signed) = (head.unsigned_abs(), frontier.size());
@@ -131,7 +143,7 @@ impl Store {
             return Ok(Signing::NotDue);
         }
         let before = last.as_ref().map_or(GENESIS, |last| last.statement.head_hash);
-        let (frontier, head_hash) = grow(&mut turn, frontier, before, head.min(signed + SPAN)).await?;
+        let (frontier, head_hash) = grow(turn, frontier, before, head.min(signed + SPAN)).await?;
         let checkpoint = Statement {
             store_id: self.store_id(),
             epoch: self.epoch(),
@@ -141,9 +153,7 @@ impl Store {
             created_at: DateTime::from_timestamp_millis(now.timestamp_millis()).unwrap_or(now),
         }
         .sign(key);
-        insert(&mut turn, &checkpoint, &frontier).await?;
-        turn.commit().await?;
-        gauge!("checkpoint_position").set(checkpoint.statement.position as f64);
+        insert(turn, &checkpoint, &frontier).await?;
         Ok(Signing::Added(Box::new(checkpoint)))
     }
 

@@ -177,10 +177,14 @@ async fn no_wake_up_is_lost_between_instances() {
 async fn readers_of_another_instance_are_woken() {
     let world = world().await;
     let other = open(&world.database.url, 4).await;
-    let mut ledger = other.signals().ledger();
-    create(&world.store, AccountId::generate()).await;
-    tokio::time::timeout(Duration::from_secs(5), ledger.wait_for(|head| 1 <= *head)).await.unwrap().unwrap();
-    let mut projected = other.signals().projected();
-    world.superuser().await.execute("SELECT pg_notify('es_projected', '17')").await.unwrap();
-    tokio::time::timeout(Duration::from_secs(5), projected.wait_for(|head| *head == 17)).await.unwrap().unwrap();
+    let (ledger, projected) = (other.signals().ledger(), other.signals().projected());
+    // Nobody hears what is said before it listens, which it begins to on a connection of its own.
+    testkit::wait_until(Duration::from_secs(20), async || {
+        create(&world.store, AccountId::generate()).await;
+        (1 <= *ledger.borrow()).then_some(())
+    })
+    .await;
+    let mut superuser = world.superuser().await;
+    superuser.execute("SELECT pg_notify('es_projected', '17')").await.unwrap();
+    testkit::wait_until(Duration::from_secs(20), async || (*projected.borrow() == 17).then_some(())).await;
 }
